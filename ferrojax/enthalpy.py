@@ -1,0 +1,63 @@
+"""The one scalar: every observable is a derivative of the enthalpy made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ferrojax.electrostatics.boundary import Boundary, displacement_energy
+from ferrojax.electrostatics.ewald import ewald_energy
+from ferrojax.state import State, apply_strain
+from ferrojax.topology import edge_vectors
+
+if TYPE_CHECKING:
+    from ferrojax.potential.model import Model
+
+Enthalpy = Callable[[Any, State, Float[Array, "3 3"], Float[Array, "3"]], Float[Array, ""]]
+
+
+def make_enthalpy(model: Model, boundary: Boundary = Boundary()) -> Enthalpy:
+    """``enthalpy(params, state, strain, field)`` of a model, in eV.
+
+        F(R, ε, E) = E_short(R') + E_Ewald(q(R')/√ε∞, R') + U_D - E·M - ½ V' E·χ·E
+
+    with R' = R (I + ε)ᵀ. The field is the reduced one: under strain the potential
+    drop E·a_i along each lattice vector stays fixed, so stress in a field is proper
+    and does not depend on the branch of the dipole (Stengel, Spaldin and Vanderbilt,
+    Nat. Phys. 5, 304 (2009)). On an axis of fixed displacement the entry of ``field``
+    is D/ε0, in V/Å.
+
+    Args of the returned function: params of the model; state with a topology; strain
+    (3, 3), usually zeros; field (3,), V/Å. Reference energies are not included.
+    """
+
+    def enthalpy(params: Any, state: State, strain: Float[Array, "3 3"], field: Float[Array, "3"]) -> Float[Array, ""]:
+        strained = apply_strain(state, strain)
+        terms = model.terms(params, strained)
+        screened = terms.charges / model.config.eps_inf**0.5
+        energy = terms.short_range + ewald_energy(
+            screened, strained.positions, strained.cell, state.topology.kgrid, model.config.smearing
+        )
+        fixed_field = field * (1.0 - boundary.fixed_displacement.astype(field.dtype))
+        # E'·M' with E' = (I + ε)⁻ᵀ E equals E·M of the charges' flow on unstrained bonds.
+        energy -= fixed_field @ dipole(model, terms.flow, state)
+        relaxed = jnp.linalg.solve((jnp.eye(3, dtype=field.dtype) + strain).T, fixed_field)
+        energy -= 0.5 * relaxed @ terms.polarizability @ relaxed
+        if "D" not in boundary.kinds:
+            return energy
+        moment = dipole(model, terms.flow, strained)
+        return energy + displacement_energy(boundary, moment, strained.volume, field, model.config.eps_inf)
+
+    return enthalpy
+
+
+def dipole(model: Model, flow: Float[Array, "atoms slots"], state: State) -> Float[Array, "3"]:
+    """Cell dipole M = Σ_i Z_i r_i + Σ_ij g_ij r_ij, e·Å, defined modulo e times a lattice vector.
+
+    Z_i are integer formal charges, g_ij the charge that flows from i to j by the state of
+    i (t_ij = g_ij - g_ji), so no learned charge multiplies a bare position.
+    """
+    formal = model.formal_charges(state) @ state.positions
+    return formal + jnp.einsum("im,imx->x", flow, edge_vectors(state))

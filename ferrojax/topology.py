@@ -1,0 +1,173 @@
+"""Neighbour topology: integers only, built on the host, checked inside jit.
+
+A topology lists, for each atom, the neighbours within ``cutoff + skin`` and the
+integer cell image each sits in. Distances are computed from the current state, so
+derivatives of every order with respect to positions and cell are exact.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+from jaxtyping import Array, Bool, Float, Int
+
+from ferrojax.errors import FerrojaxError
+
+if TYPE_CHECKING:
+    from ferrojax.state import State
+
+SLOT_BUCKET = 8  # slots are rounded up to a multiple of this, so that similar structures share a shape
+KGRID_MARGIN = 1.05  # the reciprocal box holds for cells up to this much longer than the one it was built for
+
+
+@struct.dataclass
+class Topology:
+    """Who neighbours whom, and through which cell image.
+
+    neighbors: index j of each neighbour of atom i, in ``slots`` padded places.
+    shifts: integer image S, so that r_ij = R_j + S·cell - R_i.
+    mask: which slots are in use.
+    reference_positions, reference_cell: the geometry it was built for, read only
+        by ``status`` to tell when the skin is used up.
+    overflow: an atom had more neighbours than slots; the list is then incomplete.
+    cutoff, skin: Å.
+    kgrid: largest integers (n1, n2, n3) of the reciprocal-lattice box.
+    k_cutoff: every reciprocal vector shorter than this, 1/Å, lies in the box.
+    """
+
+    neighbors: Int[Array, "atoms slots"]
+    shifts: Int[Array, "atoms slots 3"]
+    mask: Bool[Array, "atoms slots"]
+    reference_positions: Float[Array, "atoms 3"]
+    reference_cell: Float[Array, "3 3"]
+    overflow: Bool[Array, ""]
+    cutoff: float = struct.field(pytree_node=False)
+    skin: float = struct.field(pytree_node=False)
+    kgrid: tuple[int, int, int] = struct.field(pytree_node=False)
+    k_cutoff: float = struct.field(pytree_node=False)
+
+
+def build_topology(
+    state: State,
+    cutoff: float,
+    skin: float = 0.0,
+    k_cutoff: float = 0.0,
+    slots: int | None = None,
+    kgrid: tuple[int, int, int] | None = None,
+) -> Topology:
+    """Neighbours of every atom within ``cutoff + skin``, any cell shape or size.
+
+    Args:
+        state: positions and cell; padding atoms get no neighbours.
+        cutoff, skin: Å.
+        k_cutoff: reciprocal cutoff, 1/Å; 0 for no reciprocal sum.
+        slots: fixed number of slots; if too few, ``overflow`` is set and the
+            surplus dropped, to be caught by ``status``. By default enough are made.
+        kgrid: fixed reciprocal box, for shapes shared by a batch.
+
+    Raises:
+        FerrojaxError: two atoms at the same place.
+    """
+    positions = np.asarray(state.positions, np.float64)
+    cell = np.asarray(state.cell, np.float64)
+    real = np.flatnonzero(np.asarray(state.numbers) > 0)
+    center, other, images = _pairs(positions[real], cell, cutoff + skin)
+    counts = np.bincount(center, minlength=len(real))
+    slots = slots or _round_up(max(int(counts.max(initial=0)), 1), SLOT_BUCKET)
+    place = np.arange(len(center)) - np.repeat(np.cumsum(counts) - counts, counts)
+    keep = place < slots
+    row, place = real[center[keep]], place[keep]
+    neighbors = np.zeros((len(positions), slots), np.int32)
+    shifts = np.zeros((len(positions), slots, 3), np.int16)
+    mask = np.zeros((len(positions), slots), bool)
+    neighbors[row, place] = real[other[keep]]
+    shifts[row, place] = images[keep]
+    mask[row, place] = True
+    return Topology(
+        neighbors=jnp.asarray(neighbors),
+        shifts=jnp.asarray(shifts),
+        mask=jnp.asarray(mask),
+        reference_positions=state.positions,
+        reference_cell=state.cell,
+        overflow=jnp.asarray(not keep.all()),
+        cutoff=float(cutoff),
+        skin=float(skin),
+        kgrid=kgrid or reciprocal_box(cell, k_cutoff),
+        k_cutoff=float(k_cutoff),
+    )
+
+
+def with_topology(state: State, cutoff: float, skin: float = 0.0, k_cutoff: float = 0.0, **fixed) -> State:
+    """The state with a topology built for its present geometry (see build_topology)."""
+    return state.replace(topology=build_topology(state, cutoff, skin, k_cutoff, **fixed))
+
+
+def rebuild(state: State) -> State:
+    """The state with its topology made anew: same shapes if they still suffice, larger ones if not."""
+    old = _require(state)
+    slots = old.neighbors.shape[1]
+    needed = reciprocal_box(np.asarray(state.cell), old.k_cutoff, margin=1.0)
+    kgrid = old.kgrid if all(n <= m for n, m in zip(needed, old.kgrid)) else None
+    new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, slots, kgrid)
+    if bool(new.overflow):
+        new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, None, kgrid)
+    return state.replace(topology=new)
+
+
+def is_valid(state: State) -> Bool[Array, ""]:
+    """True while the topology holds every pair within the cutoff; jit-safe.
+
+    With F the deformation from the reference cell and u the displacements beyond it,
+    no unlisted pair can be closer than σ_min(F)·(cutoff + skin) - 2 max|u|.
+    False too after an overflow, or when the cell outgrew the reciprocal box.
+    """
+    topology = _require(state)
+    deformation = jnp.linalg.solve(topology.reference_cell, state.cell)
+    moved = state.positions - topology.reference_positions @ deformation
+    real = (state.numbers > 0)[:, None]
+    reach = jnp.sqrt(jnp.max(jnp.sum(jnp.where(real, moved, 0.0) ** 2, -1)))
+    shrink = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(deformation @ deformation.T)[0], 0.0))
+    # Rounding of the two solves must not flag a structure that has not moved.
+    slack = 64 * jnp.finfo(state.cell.dtype).eps * (topology.cutoff + topology.skin)
+    listed = shrink * (topology.cutoff + topology.skin) - 2 * reach + slack >= topology.cutoff
+    lengths = jnp.linalg.norm(state.cell, axis=1) * topology.k_cutoff / (2 * np.pi)
+    covered = jnp.all(lengths < jnp.asarray(topology.kgrid, lengths.dtype) + 1) | (topology.k_cutoff == 0)
+    return listed & covered & ~topology.overflow
+
+
+def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
+    """r_ij = R_j + S·cell - R_i for every slot; meaningless where the mask is False."""
+    topology = _require(state)
+    images = topology.shifts.astype(state.cell.dtype) @ state.cell
+    return state.positions[topology.neighbors] + images - state.positions[:, None]
+
+
+def reciprocal_box(cell: np.ndarray, k_cutoff: float, margin: float = KGRID_MARGIN) -> tuple[int, int, int]:
+    """Integers (n1, n2, n3) of the box that holds every |k| < k_cutoff: n_a = floor(k_cutoff |a_a| / 2π)."""
+    n = np.floor(margin * k_cutoff * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)
+    return int(n[0]), int(n[1]), int(n[2])
+
+
+def _pairs(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    import vesin
+
+    listing = vesin.NeighborList(cutoff=cutoff, full_list=True)
+    i, j, image, distance = listing.compute(points=positions, box=cell, periodic=True, quantities="ijSd")
+    if len(distance) and distance.min() < 1e-3:
+        k = int(distance.argmin())
+        raise FerrojaxError(f"atoms {i[k]} and {j[k]} are at the same place; remove one of them.")
+    order = np.lexsort((image[:, 2], image[:, 1], image[:, 0], j, i))
+    return i[order].astype(np.int64), j[order].astype(np.int64), image[order]
+
+
+def _round_up(n: int, multiple: int) -> int:
+    return -(-n // multiple) * multiple
+
+
+def _require(state: State) -> Topology:
+    if state.topology is None:
+        raise FerrojaxError("the state has no topology; make one with model.prepare(atoms) or with_topology(state, cutoff).")
+    return state.topology
