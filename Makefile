@@ -1,0 +1,66 @@
+# Every target sets itself up: the first one run makes .venv, later ones reuse it.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ferrojax-installed
+EXTRAS ?= test
+MINUTES ?= 5
+JOBS ?= 2
+
+# One thread per test worker: two workers fill two cores without fighting over them.
+ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false $(XLA_FLAGS)"
+PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quickstart test test-slow test-statistical lint types claims bench docs-pages format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+venv: $(STAMP) ## .venv with ferrojax and its dependencies at the tested versions (EXTRAS=test,gpu adds a GPU)
+
+$(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
+	@tools/make_venv.sh $(VENV) "$(EXTRAS)"
+	@touch $@
+
+quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, respond, switch; writes runs/quickstart/report.html
+	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
+
+test: lint types claims ## what CI runs: lint, types, claims and the quick tests
+	$(PYTEST) -m "not slow and not statistical and not gpu"
+
+test-slow: $(STAMP) ## the tests that take minutes each
+	$(PYTEST) -m "slow and not gpu"
+
+test-statistical: $(STAMP) ## averages of stochastic runs against references
+	$(PYTEST) -m statistical
+
+test-gpu: $(STAMP) ## the tests that need a GPU
+	$(BIN)/python -m pytest -q -m gpu
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+claims: $(STAMP)
+	$(BIN)/python tools/claims.py check
+
+format: $(STAMP) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP) ## time per atom of both presets, 40 to 40,000 atoms
+	$(BIN)/python benchmarks/potential.py
+
+docs-pages: $(STAMP) ## regenerate the pages made from docs/claims.json
+	$(BIN)/python tools/claims.py page
+
+lock: $(STAMP) ## write requirements.lock from the present .venv
+	$(BIN)/python tools/lock.py > requirements.lock.tmp && mv requirements.lock.tmp requirements.lock
+
+clean: ## remove caches and build products; keeps .venv and runs/
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find ferrojax tests tools benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
