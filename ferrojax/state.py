@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 MIN_VOLUME_PER_ATOM = 0.5  # Å³; below this a cell is flat or its units are wrong
 
 
-@struct.dataclass
-class State:
+class State(struct.PyTreeNode):
     """Atoms in a periodic cell.
 
     positions: Cartesian, Å, never wrapped by the library.

@@ -23,8 +23,7 @@ SLOT_BUCKET = 8  # slots are rounded up to a multiple of this, so that similar s
 KGRID_MARGIN = 1.05  # the reciprocal box holds for cells up to this much longer than the one it was built for
 
 
-@struct.dataclass
-class Topology:
+class Topology(struct.PyTreeNode):
     """Who neighbours whom, and through which cell image.
 
     neighbors: index j of each neighbour of atom i, in ``slots`` padded places.
