@@ -30,7 +30,8 @@ class State(struct.PyTreeNode):
     positions: Float[Array, "atoms 3"]
     cell: Float[Array, "3 3"]
     numbers: Int[Array, " atoms"]
-    topology: Topology | None = None
+    # None until it is built; typed without None, since all code past Model.prepare has one.
+    topology: Topology = struct.field(default=None)
 
     @property
     def volume(self) -> Float[Array, ""]:
