@@ -1,0 +1,74 @@
+"""Radial and angular basis of a bond, and the Clebsch-Gordan tables."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import e3nn_jax as e3nn
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+IRREPS = "0e + 1o + 2e"  # natural parity: every coupling used has l1 + l2 + l3 even
+SLICES = (slice(0, 1), slice(1, 4), slice(4, 9))
+DEGREES = (0, 1, 2)
+
+
+def safe_length(vectors: Float[Array, "*n 3"], mask: Bool[Array, "*n"]) -> Float[Array, "*n"]:
+    """|r|, Å; 1 where masked, so that no derivative of any order is NaN there."""
+    squared = jnp.where(mask, jnp.sum(vectors**2, -1), 1.0)
+    return jnp.sqrt(squared)
+
+
+def envelope(distance: Float[Array, "*n"], cutoff: float) -> Float[Array, "*n"]:
+    """Smooth switch from 1 to 0 at the cutoff with two continuous derivatives: 1 - 10x³ + 15x⁴ - 6x⁵."""
+    x = jnp.clip(distance / cutoff, 0.0, 1.0)
+    return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
+
+
+def radial_basis(distance: Float[Array, "*n"], cutoff: float, size: int) -> Float[Array, "*n size"]:
+    """√(2/r_c) sin(nπr/r_c)/r, n = 1..size: Gasteiger, Groß and Günnemann, ICLR 2020 (arXiv:2003.03123)."""
+    order = jnp.arange(1, size + 1, dtype=distance.dtype)
+    return np.sqrt(2.0 / cutoff) * jnp.sin(order * np.pi * distance[..., None] / cutoff) / distance[..., None]
+
+
+def angular_basis(directions: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
+    """Real spherical harmonics of a unit vector, l = 0, 1, 2, component-normalised, e3nn order."""
+    return e3nn.spherical_harmonics(e3nn.Irreps(IRREPS), directions, normalize=False, normalization="component").array
+
+
+@cache
+def couplings(left: int, right: int) -> tuple[tuple[int, int, int], ...]:
+    """Triples (l1, l2, l3) with l1 <= left, l2 <= right, l3 <= 2 that obey the triangle rule and parity."""
+    return tuple(
+        (a, b, c)
+        for a in range(left + 1)
+        for b in range(right + 1)
+        for c in DEGREES
+        if abs(a - b) <= c <= a + b and (a + b + c) % 2 == 0
+    )
+
+
+@cache
+def clebsch_gordan(a: int, b: int, c: int) -> np.ndarray:
+    """Coupling tensor (2a+1, 2b+1, 2c+1), scaled so that unit-variance factors give a unit-variance product."""
+    return np.asarray(e3nn.clebsch_gordan(a, b, c)) * np.sqrt(2 * c + 1)
+
+
+@cache
+def symmetric_product_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[tuple[int, int], ...]]:
+    """Tables of the product of a feature with itself, for one matrix product.
+
+    Returns the index pair (left, right) of each distinct component product, the matrix
+    that maps these to coupled components, and (l, columns) of each path in order.
+    """
+    left, right = np.triu_indices(9)
+    paths = [p for p in couplings(2, 2) if p[0] <= p[1]]
+    columns = []
+    for a, b, c in paths:
+        block = np.zeros((9, 9, 2 * c + 1))
+        block[SLICES[a], SLICES[b]] = clebsch_gordan(a, b, c)
+        symmetric = block + block.transpose(1, 0, 2)
+        symmetric[np.diag_indices(9)] /= 2
+        columns.append(symmetric[left, right])
+    return left, right, np.concatenate(columns, 1), tuple((c, 2 * c + 1) for _, _, c in paths)
