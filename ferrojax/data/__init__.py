@@ -3,5 +3,17 @@
 from ferrojax.data.embedded import load_pbtio3
 from ferrojax.data.frame import Frame
 from ferrojax.data.readers import read_frames
+from ferrojax.data.reference import fit_reference_energies, reference_energy
+from ferrojax.data.split import split_frames, validation_indices
+from ferrojax.data.writers import write_frames
 
-__all__ = ["Frame", "load_pbtio3", "read_frames"]
+__all__ = [
+    "Frame",
+    "fit_reference_energies",
+    "load_pbtio3",
+    "read_frames",
+    "reference_energy",
+    "split_frames",
+    "validation_indices",
+    "write_frames",
+]
