@@ -1,3 +1,86 @@
-"""ferrojax: a differentiable simulator for ferroelectrics, in JAX."""
+"""ferrojax: a differentiable simulator for ferroelectrics, in JAX.
+
+The names below are the public API; each is imported on first use, so that
+``import ferrojax`` and the command line start at once.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ferrojax.errors import FerrojaxError
+
+if TYPE_CHECKING:
+    from ferrojax.calculator import FerrojaxCalculator
+    from ferrojax.data import Frame, load_pbtio3, read_frames
+    from ferrojax.electrostatics.boundary import Boundary
+    from ferrojax.enthalpy import make_enthalpy
+    from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
+    from ferrojax.response.first import born_charges, chi_inf, energy_forces_stress, polarization, polarization_quantum
+    from ferrojax.state import State, from_ase, to_ase
+    from ferrojax.training.api import train
+    from ferrojax.training.evaluate import evaluate
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Boundary": "electrostatics.boundary",
+    "FerrojaxCalculator": "calculator",
+    "Frame": "data",
+    "Model": "potential",
+    "ModelConfig": "potential",
+    "State": "state",
+    "born_charges": "response.first",
+    "chi_inf": "response.first",
+    "energy_forces_stress": "response.first",
+    "evaluate": "training.evaluate",
+    "from_ase": "state",
+    "load_model": "potential",
+    "load_pbtio3": "data",
+    "make_enthalpy": "enthalpy",
+    "polarization": "response.first",
+    "polarization_quantum": "response.first",
+    "preset": "potential",
+    "read_frames": "data",
+    "save_model": "potential",
+    "to_ase": "state",
+    "train": "training.api",
+}
+
+__all__ = [
+    "Boundary",
+    "FerrojaxCalculator",
+    "FerrojaxError",
+    "Frame",
+    "Model",
+    "ModelConfig",
+    "State",
+    "born_charges",
+    "chi_inf",
+    "energy_forces_stress",
+    "evaluate",
+    "from_ase",
+    "load_model",
+    "load_pbtio3",
+    "make_enthalpy",
+    "polarization",
+    "polarization_quantum",
+    "preset",
+    "read_frames",
+    "save_model",
+    "to_ase",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'ferrojax' has no attribute {name!r}")
+    value = getattr(import_module(f"ferrojax.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

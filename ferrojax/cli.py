@@ -1,0 +1,188 @@
+"""Command line: train, evaluate, inspect, check data, quick start."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ferrojax import __version__
+from ferrojax.errors import FerrojaxError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+OVERVIEW = """\
+A differentiable simulator for ferroelectrics: train an equivariant potential with charges on
+first-principles data, then take forces, stress, polarization, Born charges and response from it.
+
+a first session:
+  ferrojax quickstart                                     train on the shipped PbTiO3 data, relax it, switch it
+  ferrojax data check mydata.extxyz                       is the data fit to train on?
+  ferrojax train config.yaml                              train; a second call resumes
+  ferrojax evaluate --model runs/pto/model --data test.extxyz --json metrics.json
+"""
+
+TRAIN = """\
+Train as CONFIG (YAML) says. Progress, metrics.csv, parity plots, checkpoints and the model go to the output
+folder it names. Run the same command again after a kill and it resumes, bit for bit.
+
+examples:
+  ferrojax train config.yaml
+  ferrojax train --example > config.yaml                  a commented configuration to start from
+"""
+
+EVALUATE = """\
+Errors of a model on labelled data: energy (meV/atom), forces (meV/Å), stress (GPa), dipole (e·Å, nearest image),
+Born charges (e), polarizability; each with RMSE, MAE and the number of labels.
+
+examples:
+  ferrojax evaluate --model runs/pto/model --data test.extxyz
+  ferrojax evaluate --model runs/pto/model --data vasp/OUTCAR deepmd/ --align-energies --json metrics.json --plots parity/
+"""
+
+INFO = """\
+Versions, devices and precision; with a model also its elements, size, cutoff, training data and errors.
+
+examples:
+  ferrojax info
+  ferrojax info runs/pto/model
+"""
+
+CHECK = """\
+Look for what spoils a training: swapped sign of the virial, duplicates, NaN, outliers, forces that do not sum to
+zero, units that cannot be right. Exit status 2 if an error was found, 0 if there are at most warnings.
+
+examples:
+  ferrojax data check mydata.extxyz
+  ferrojax data check deepmd/ --json report.json
+"""
+
+QUICKSTART = """\
+Train briefly on the PbTiO3 data that ships with ferrojax, evaluate, relax the tetragonal phase, print polarization,
+Born charges and dielectric constant, reverse the polarization with a field in a short molecular dynamics run,
+and write one report.
+
+examples:
+  ferrojax quickstart
+  ferrojax quickstart --minutes 20 --output runs/longer
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 2 for bad input, 130 when interrupted."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except FerrojaxError as error:
+        return _fail(str(error), BAD_INPUT)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{name}{error.strerror or error}; check the path, the permissions and the free disk space.", BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted.", INTERRUPTED)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = argparse.ArgumentParser(prog="ferrojax", description=OVERVIEW, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--version", action="version", version=f"ferrojax {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_info(commands)
+    _add_data(commands)
+    _add_quickstart(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    train = _command(commands, "train", "train a model from a YAML configuration", TRAIN, _train)
+    train.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="YAML file")
+    train.add_argument("--example", action="store_true", help="print a commented configuration and stop")
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = _command(commands, "evaluate", "errors of a model on labelled data", EVALUATE, _evaluate)
+    evaluate.add_argument("--model", type=Path, required=True, help="model folder")
+    evaluate.add_argument(
+        "--data", type=Path, nargs="+", required=True, metavar="PATH", help="extended XYZ, what ASE reads, DeePMD folders"
+    )
+    evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the metrics to this file")
+    evaluate.add_argument("--align-energies", action="store_true", help="fit one energy shift per element on this data first")
+    evaluate.add_argument("--plots", type=Path, metavar="DIR", help="write parity plots to this folder")
+
+
+def _add_info(commands: Any) -> None:
+    info = _command(commands, "info", "versions and devices, or what a model is", INFO, _info)
+    info.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="model folder")
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="check labelled data")
+    check = _command(data.add_subparsers(metavar="ACTION", required=True), "check", "find what spoils a training", CHECK, _check)
+    check.add_argument("paths", type=Path, nargs="+", metavar="PATH")
+    check.add_argument("--json", type=Path, metavar="OUT", help="write the report to this file")
+
+
+def _add_quickstart(commands: Any) -> None:
+    quickstart = _command(commands, "quickstart", "train, evaluate, relax and switch PbTiO3, with a report", QUICKSTART, _quickstart)
+    quickstart.add_argument("--minutes", type=float, default=5.0, help="time for training (default 5)")
+    quickstart.add_argument("--output", type=Path, default=Path("runs/quickstart"), metavar="DIR", help="default runs/quickstart")
+    quickstart.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
+
+
+def _command(commands: Any, name: str, summary: str, text: str, run: Any) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _train(options: argparse.Namespace) -> None:
+    if options.example:
+        from importlib.resources import files
+
+        print((files("ferrojax.training") / "example.yaml").read_text(encoding="utf-8"), end="")
+        return
+    if options.config is None:
+        raise FerrojaxError("train needs a configuration file; `ferrojax train --example > config.yaml` writes one to start from.")
+    from ferrojax.training.api import train
+
+    train(options.config)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from ferrojax.commands import run_evaluate
+
+    run_evaluate(options.model, options.data, options.json, options.align_energies, options.plots)
+
+
+def _info(options: argparse.Namespace) -> None:
+    from ferrojax.commands import run_info
+
+    run_info(options.model)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from ferrojax.data.command import run_check
+
+    return run_check(options.paths, options.json)
+
+
+def _quickstart(options: argparse.Namespace) -> None:
+    if options.minutes <= 0:
+        raise FerrojaxError(f"--minutes {options.minutes:g}: give a positive number of minutes.")
+    from ferrojax import quickstart
+
+    quickstart.run(options.output, options.minutes, options.seed)
+
+
+def _fail(message: str, status: int) -> int:
+    print(f"ferrojax: {message}", file=sys.stderr)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
