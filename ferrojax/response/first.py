@@ -46,9 +46,7 @@ def forces(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3
     return -jax.grad(lambda positions: enthalpy(params, state.replace(positions=positions), zero, field))(state.positions)
 
 
-def energy_dipole(
-    enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]
-) -> tuple[Float[Array, ""], Float[Array, "3"]]:
+def energy_dipole(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> tuple[Float[Array, ""], Float[Array, "3"]]:
     """Enthalpy (eV) and dipole moment of the cell M = -∂F/∂E (e·Å), field-induced part included.
 
     M is defined modulo e times a lattice vector, and continuous along a trajectory of
