@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -62,13 +63,14 @@ def reference_energy(frame: Frame, references: References) -> float:
         known = ", ".join(references) or "none"
         raise FerrojaxError(f"{frame.source}: data set '{frame.dataset}' has no reference energies (known: {known}); name a known one.")
     table = references[frame.dataset]
-    missing = sorted(set(frame.atoms.symbols) - set(table))
+    counts = Counter(frame.atoms.numbers.tolist())
+    missing = sorted({chemical_symbols[z] for z in counts} - set(table))
     if missing:
         raise FerrojaxError(
             f"{frame.source}: data set '{frame.dataset}' has no reference energy of {', '.join(missing)}; "
             "fit the references on frames that hold these elements."
         )
-    return float(sum(table[symbol] for symbol in frame.atoms.symbols))
+    return float(sum(n * table[chemical_symbols[z]] for z, n in counts.items()))
 
 
 def energy_residuals(frames: Sequence[Frame], references: References) -> np.ndarray:
