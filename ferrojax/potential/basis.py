@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import e3nn_jax as e3nn
@@ -29,7 +30,7 @@ def envelope(distance: Float[Array, "*n"], cutoff: float) -> Float[Array, "*n"]:
 def radial_basis(distance: Float[Array, "*n"], cutoff: float, size: int) -> Float[Array, "*n size"]:
     """√(2/r_c) sin(nπr/r_c)/r, n = 1..size: Gasteiger, Groß and Günnemann, ICLR 2020 (arXiv:2003.03123)."""
     order = jnp.arange(1, size + 1, dtype=distance.dtype)
-    return np.sqrt(2.0 / cutoff) * jnp.sin(order * np.pi * distance[..., None] / cutoff) / distance[..., None]
+    return math.sqrt(2.0 / cutoff) * jnp.sin(order * np.pi * distance[..., None] / cutoff) / distance[..., None]
 
 
 def angular_basis(directions: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:

@@ -7,7 +7,10 @@ Clebsch-Gordan tensors are applied once per atom, never once per bond.
 
 from __future__ import annotations
 
+import math
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
@@ -36,7 +39,7 @@ class Density(nn.Module):
         basis = radial.shape[-1]
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("weight", init, (len(DEGREES), self.elements, basis, self.channels))
-        density = jnp.einsum("imb,iml->ibl", radial, angular) / np.sqrt(NEIGHBORS)
+        density = jnp.einsum("imb,iml->ibl", radial, angular) / math.sqrt(NEIGHBORS)
         parts = [
             jnp.einsum("ibl,ibk->ikl", density[:, :, SLICES[degree]], weight[degree][species]) for degree in DEGREES
         ]
@@ -103,8 +106,10 @@ class Message(nn.Module):
         gated = features[..., 1:4] * nn.sigmoid(scalars)[..., None]
         senders = jnp.concatenate([nn.silu(scalars)[..., None], gated], -1)
         strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
+        senders = jax.lax.optimization_barrier(senders)
         sent = (senders[neighbors] * strength[..., None]).reshape(atoms, -1, self.channels * 4)
-        summed = jnp.einsum("imx,iml->ixl", sent, angular).reshape(atoms, self.channels, 4, 9) / np.sqrt(NEIGHBORS)
+        summed = jnp.einsum("imx,iml->ixl", sent, angular).reshape(atoms, self.channels, 4, 9) / math.sqrt(NEIGHBORS)
+        summed = jax.lax.optimization_barrier(summed)
         flat = summed.reshape(atoms, self.channels, 36)
         init = nn.initializers.normal(1.0 / np.sqrt(self.channels))
         total = []
@@ -114,7 +119,7 @@ class Message(nn.Module):
                 atoms, self.channels * len(paths), 2 * degree + 1
             )
             mix = self.param(f"mix_{degree}", init, (self.channels * len(paths), self.channels))
-            total.append(jnp.einsum("ixl,xk->ikl", coupled, mix) / np.sqrt(len(paths)))
+            total.append(jnp.einsum("ixl,xk->ikl", coupled, mix) / math.sqrt(len(paths)))
         return jnp.concatenate(total, -1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import jax.numpy as jnp
-import numpy as np
 from ase.data import covalent_radii
 from jaxtyping import Array, Bool, Float, Int
 
@@ -11,8 +10,8 @@ from ferrojax.potential.basis import envelope
 from ferrojax.units import COULOMB
 
 SCREENING_LENGTH = 0.4685  # Å
-_COEFFICIENTS = np.array([0.1818, 0.5099, 0.2802, 0.02817])
-_EXPONENTS = np.array([3.2, 0.9423, 0.4029, 0.2016])
+_COEFFICIENTS = (0.1818, 0.5099, 0.2802, 0.02817)
+_EXPONENTS = (3.2, 0.9423, 0.4029, 0.2016)
 
 
 def repulsion_energy(
