@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -22,16 +23,17 @@ FEW = 3  # frames with an element
 def check_valid(frames: Sequence[Frame]) -> tuple[list[Frame], list[Finding]]:
     """The usable frames, and one finding for each kind of trouble of the others."""
     good: list[Frame] = []
-    bad: dict[Problem, list[Frame]] = {}
+    bad: dict[str, list[tuple[Frame, Problem]]] = {}
     for frame in frames:
         problems = frame_problems(frame)
         for problem in problems:
-            bad.setdefault(problem, []).append(frame)
+            bad.setdefault(re.sub(r"[-\d.e]+", "#", problem.sentence), []).append((frame, problem))
         if not problems:
             good.append(frame)
     findings = []
-    for problem, members in bad.items():
-        findings += summarise(members, "error", "valid", f"{problem.sentence} ({{n}} frames)", problem.remedy)
+    for members in bad.values():
+        first = members[0][1]
+        findings += summarise([frame for frame, _ in members], "error", "valid", f"{first.sentence} ({{n}} such frames)", first.remedy)
     return good, findings
 
 

@@ -104,15 +104,24 @@ def fit_slopes(frames: Sequence[Frame]) -> Slopes | None:
 
 
 def combine(fits: Sequence[Slopes]) -> Slopes:
-    """Mean of the groups weighted by their errors; the scatter between groups enters the error."""
+    """Median of the groups weighted by their errors, so that a few wrong files do not hide themselves."""
     values, errors = np.array([f.value for f in fits]), np.array([f.error for f in fits])
-    weight = np.where(np.isfinite(values), 1.0 / errors**2, 0.0)
-    total = weight.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.nansum(weight * values, axis=0) / total
-        scatter = np.nansum(weight * (values - mean) ** 2, axis=0) / total
-        error = np.sqrt(1.0 / total + scatter / len(fits))
-    return Slopes(mean, error, sum(f.pairs for f in fits), fits[0].atoms, fits[0].volume)
+    columns = [_weighted_median(values[:, k], errors[:, k]) for k in range(2)]
+    value, error = np.array(columns).T
+    return Slopes(value, error, sum(f.pairs for f in fits), fits[0].atoms, fits[0].volume)
+
+
+def _weighted_median(values: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Median with weights 1/error², and its error from these and from the scatter."""
+    finite = np.isfinite(values) & np.isfinite(errors)
+    if not finite.any():
+        return np.nan, np.inf
+    order = np.argsort(values[finite])
+    value, weight = values[finite][order], 1.0 / np.maximum(errors[finite][order], 1e-12) ** 2
+    cumulative = np.cumsum(weight)
+    median = float(value[np.searchsorted(cumulative, 0.5 * cumulative[-1])])
+    scatter = 1.4826 * float(np.median(np.abs(value - median)))
+    return median, float(np.hypot(1.0 / np.sqrt(cumulative[-1]), scatter / np.sqrt(len(value))))
 
 
 def stiffness(pairs: Pairs) -> float:
