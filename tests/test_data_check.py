@@ -199,6 +199,18 @@ def test_swapped_elements_are_no_duplicate(pbtio3):
     assert find_duplicates([pbtio3[0], replace(pbtio3[0], atoms=atoms)]) == []
 
 
+def test_few_frames_and_few_labels(pbtio3):
+    assert found(check_frames([]), "error") == ["frames: data: zero frames; give a file that holds at least one usable structure"]
+    assert check_frames(pbtio3[:1]).exit_code() == check_frames(pbtio3[:2]).exit_code() == 0
+    for absent in ("energy", "forces", "stress", "dipole"):
+        report = check_frames([replace(f, **{absent: None}) for f in pbtio3])
+        assert report.counts()["error"] == report.counts()["warning"] == 0
+    nothing = [replace(f, energy=None, forces=None, stress=None, dipole=None) for f in pbtio3]
+    assert any("no label" in e for e in found(check_frames(nothing), "error"))
+    half = [replace(f, dipole=f.dipole if k % 2 else None) for k, f in enumerate(pbtio3)]
+    assert any("of 39 frames have dipole 19" in i for i in found(check_frames(half), "info"))
+
+
 def test_effective_charges_from_dipoles(pbtio3):
     """Published PBEsol Born charges (Pb 3.9, Ti 7.0, O -5.5/-2.6, mean -3.6) lie near the fitted ones; nothing else is told."""
     pairs = near_pairs(pbtio3)

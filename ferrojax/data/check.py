@@ -10,7 +10,7 @@ from ferrojax.data.checks.polar import check_polar
 from ferrojax.data.checks.values import check_energies, check_forces, check_presence, check_stress, check_valid
 from ferrojax.data.checks.work import check_work
 from ferrojax.data.frame import Frame
-from ferrojax.data.report import Report, overview
+from ferrojax.data.report import Finding, Report, overview
 
 CHECKS = (check_presence, check_energies, check_forces, check_stress, check_duplicates, check_contacts, check_work, check_polar)
 
@@ -22,6 +22,8 @@ def check_frames(frames: Sequence[Frame]) -> Report:
     Frames that are unusable are reported and left out of the other checks.
     """
     good, findings = check_valid(frames)
+    if not frames:
+        findings.append(Finding("error", "frames", "data", "zero frames", "give a file that holds at least one usable structure"))
     for check in CHECKS:
         findings += check(good)
     return Report(findings, overview(frames))

@@ -40,17 +40,25 @@ def groups(frames: Sequence[Frame]) -> list[list[Frame]]:
     return list(table.values())
 
 
-def sample(frames: Sequence[Frame], count: int = MAX_FRAMES) -> list[Frame]:
+def sample(frames: Sequence[Frame], count: int) -> list[Frame]:
     """At most count frames, evenly spaced."""
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(count, len(frames))).astype(int))
     return [frames[k] for k in chosen]
 
 
+def _with_successors(frames: Sequence[Frame]) -> list[Frame]:
+    """At most MAX_FRAMES frames, evenly spaced, each with the next one: in a trajectory these are the closest."""
+    if len(frames) <= MAX_FRAMES:
+        return list(frames)
+    starts = np.linspace(0, len(frames) - 2, MAX_FRAMES // 2).astype(int)
+    return [frames[k] for k in np.unique(np.concatenate([starts, starts + 1]))]
+
+
 def near_pairs(frames: Sequence[Frame]) -> Pairs | None:
     """The closest pairs of a group, two a frame; None for fewer than two frames."""
-    chosen = sample(frames)
-    if len(chosen) < 2:
+    if len(frames) < 2:
         return None
+    chosen = _with_successors(frames)
     cells = np.array([frame.atoms.cell.array for frame in chosen])
     scaled = np.array([frame.atoms.positions for frame in chosen]) @ np.linalg.inv(cells)
     i, j = np.triu_indices(len(chosen), 1)

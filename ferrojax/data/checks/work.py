@@ -106,22 +106,22 @@ def fit_slopes(frames: Sequence[Frame]) -> Slopes | None:
 def combine(fits: Sequence[Slopes]) -> Slopes:
     """Median of the groups weighted by their errors, so that a few wrong files do not hide themselves."""
     values, errors = np.array([f.value for f in fits]), np.array([f.error for f in fits])
-    columns = [_weighted_median(values[:, k], errors[:, k]) for k in range(2)]
-    value, error = np.array(columns).T
-    return Slopes(value, error, sum(f.pairs for f in fits), fits[0].atoms, fits[0].volume)
+    (force, force_error, a), (stress, stress_error, b) = (_weighted_median(values[:, k], errors[:, k]) for k in range(2))
+    pairs = sum(f.pairs for f in fits)
+    return Slopes(np.array([force, stress]), np.array([force_error, stress_error]), pairs, fits[a].atoms, fits[b].volume)
 
 
-def _weighted_median(values: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
-    """Median with weights 1/error², and its error from these and from the scatter."""
+def _weighted_median(values: np.ndarray, errors: np.ndarray) -> tuple[float, float, int]:
+    """Median with weights 1/error², its error from these and from the scatter, and where it stands."""
     finite = np.isfinite(values) & np.isfinite(errors)
     if not finite.any():
-        return np.nan, np.inf
-    order = np.argsort(values[finite])
-    value, weight = values[finite][order], 1.0 / np.maximum(errors[finite][order], 1e-12) ** 2
-    cumulative = np.cumsum(weight)
-    median = float(value[np.searchsorted(cumulative, 0.5 * cumulative[-1])])
-    scatter = 1.4826 * float(np.median(np.abs(value - median)))
-    return median, float(np.hypot(1.0 / np.sqrt(cumulative[-1]), scatter / np.sqrt(len(value))))
+        return np.nan, np.inf, 0
+    order = np.flatnonzero(finite)[np.argsort(values[finite])]
+    cumulative = np.cumsum(1.0 / np.maximum(errors[order], 1e-12) ** 2)
+    middle = int(order[np.searchsorted(cumulative, 0.5 * cumulative[-1])])
+    median = float(values[middle])
+    scatter = 1.4826 * float(np.median(np.abs(values[order] - median)))
+    return median, float(np.hypot(1.0 / np.sqrt(cumulative[-1]), scatter / np.sqrt(len(order)))), middle
 
 
 def stiffness(pairs: Pairs) -> float:
