@@ -1,5 +1,64 @@
-"""Every test runs in float64: derivatives are checked against finite differences."""
+"""Tests run in float64, because derivatives are checked against finite differences.
 
+The fixture ``claim`` ties a measured number to its entry in docs/claims.json. Run pytest with
+``--record-claims`` (on one process) to write the numbers there; without it they are checked
+against the targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import claims
 import jax
+import pytest
 
 jax.config.update("jax_enable_x64", True)
+
+MEASURED: dict[str, tuple[float, str]] = {}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-claims", action="store_true", help="write measured numbers to docs/claims.json and the pages made from it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record-claims") and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("--record-claims needs one process; leave out -n")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if jax.default_backend() == "cpu":
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no GPU"))
+
+
+@pytest.fixture
+def claim(request: pytest.FixtureRequest) -> Callable[[str, float], None]:
+    """``claim(id, value)``: this test measured the claim of that id; the worst of several values counts.
+
+    Fails if the value misses the target, unless the register already says that the claim is unmet.
+    """
+    register = claims.load()
+    command = f"python -m pytest {request.node.nodeid.split('[')[0]}"
+
+    def measured(name: str, value: float) -> None:
+        entry = register[name]
+        worst = min if entry.target.startswith(">") else max
+        MEASURED[name] = (worst(float(value), MEASURED.get(name, (float(value),))[0]), command)
+        known_unmet = entry.value is not None and not entry.met
+        if not (known_unmet or request.config.getoption("--record-claims")):
+            assert claims.meets(float(value), entry.target), f"{name}: {value} is not {entry.target} {entry.unit}"
+
+    return measured
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not session.config.getoption("--record-claims") or not MEASURED:
+        return
+    register = claims.load()
+    for name, (value, command) in MEASURED.items():
+        claims.update(register, name, value=value, command=command, note="")
+    claims.save(register)
+    claims.write_pages()
