@@ -168,7 +168,7 @@ def _info(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> int:
     from ferrojax.data.command import run_check
 
-    return run_check(options.paths, options.json)
+    return run_check([str(path) for path in options.paths], options.json and str(options.json))
 
 
 def _quickstart(options: argparse.Namespace) -> None:

@@ -1,11 +1,11 @@
-"""What `ferrojax evaluate` and `ferrojax info` do."""
+"""What `ferrojax evaluate` and `ferrojax info` do, apart from reading their arguments."""
 
 from __future__ import annotations
 
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,48 @@ from rich.table import Table
 
 from ferrojax import __version__
 from ferrojax.data import read_frames
+from ferrojax.files import write_text
 from ferrojax.potential import Model, load_model
+from ferrojax.training.evaluate import evaluate
+from ferrojax.training.plots import parity_plot
 
 LIBRARIES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "e3nn-jax", "jax-md", "numpy", "ase", "vesin")
 GIB = 2**30
+
+
+def run_evaluate(path: Path, data: Sequence[Path], output: Path | None, align_energies: bool, plots: Path | None) -> None:
+    """Print the errors of a model on labelled data; write them as JSON and as parity plots if asked.
+
+    The JSON holds ``model``, ``data`` and what ``ferrojax.evaluate`` returns.
+    """
+    model, params, info = load_model(path)
+    frames = [frame for source in data for frame in read_frames(source)]
+    metrics = evaluate(model, params, info, frames, align_energies, predictions=plots is not None)
+    pairs = metrics.pop("predictions", None)
+    if pairs is not None and plots is not None:
+        plots.mkdir(parents=True, exist_ok=True)
+        parity_plot(pairs, plots / "parity.png")
+    if output is not None:
+        whole = {"model": str(path), "data": [str(source) for source in data], "align_energies": align_energies, **metrics}
+        write_text(output, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
+    console = Console()
+    console.print(error_table(metrics))
+    for note in metrics["notes"]:
+        console.print(f"note: {note}")
+
+
+def error_table(metrics: Mapping[str, Any]) -> Table:
+    """One row a quantity: RMSE, MAE, rms of the labels, how many values."""
+    counts = metrics["counts"]
+    table = Table(
+        "", "RMSE", "MAE", "label rms", "unit", "values", title=f"{counts['frames']} frames, {counts['atoms']} atoms", title_justify="left"
+    )
+    for name, row in metrics.items():
+        if isinstance(row, dict) and "rmse" in row:
+            percent = f" ({row['relative_rmse_percent']:.2g} %)" if "relative_rmse_percent" in row else ""
+            numbers = (f"{row['rmse']:.4g}{percent}", f"{row['mae']:.4g}", f"{row['label_rms']:.4g}")
+            table.add_row(name.replace("_", " "), *numbers, row["unit"], f"{row['count']:,}")
+    return table
 
 
 def run_info(path: Path | None) -> None:
