@@ -8,7 +8,8 @@ there the derivative called polarization is -ε0 times the internal field instea
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
