@@ -57,11 +57,11 @@ def clebsch_gordan(a: int, b: int, c: int) -> np.ndarray:
 
 
 @cache
-def symmetric_product_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[tuple[int, int], ...]]:
+def symmetric_product_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, ...]]:
     """Tables of the product of a feature with itself, for one matrix product.
 
     Returns the index pair (left, right) of each distinct component product, the matrix
-    that maps these to coupled components, and (l, columns) of each path in order.
+    that maps these to coupled components, and the l of each path in order.
     """
     left, right = np.triu_indices(9)
     paths = [p for p in couplings(2, 2) if p[0] <= p[1]]
@@ -72,4 +72,4 @@ def symmetric_product_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple
         symmetric = block + block.transpose(1, 0, 2)
         symmetric[np.diag_indices(9)] /= 2
         columns.append(symmetric[left, right])
-    return left, right, np.concatenate(columns, 1), tuple((c, 2 * c + 1) for _, _, c in paths)
+    return left, right, np.concatenate(columns, 1), tuple(c for _, _, c in paths)

@@ -1,7 +1,7 @@
 """The equivariant layers: density projection, product basis, message passing.
 
-All features are dense arrays (atoms, channels, 9) with the components of l = 0, 1, 2
-side by side. Sums over neighbours are batched matrix products over the slots, and
+All features are dense arrays (atoms, 9, channels), the nine components of l = 0, 1, 2
+in e3nn order. Sums over neighbours are batched matrix products over the slots, and
 Clebsch-Gordan tensors are applied once per atom, never once per bond.
 """
 
@@ -21,7 +21,7 @@ NEIGHBORS = 20.0  # typical number of neighbours that carry weight; keeps featur
 
 
 class Density(nn.Module):
-    """A_i,klm = Σ_b W_b,kl(s_i) Σ_j φ_b(r_ij, s_j) Y_lm(r̂_ij): one matrix product per atom, then a linear map.
+    """A_i,lmk = Σ_b W_b,kl(s_i) Σ_j φ_b(r_ij, s_j) Y_lm(r̂_ij): one matrix product per atom, then a linear map.
 
     Drautz, Phys. Rev. B 99, 014104 (2019).
     """
@@ -35,15 +35,13 @@ class Density(nn.Module):
         radial: Float[Array, "atoms slots basis"],
         angular: Float[Array, "atoms slots 9"],
         species: Int[Array, " atoms"],
-    ) -> Float[Array, "atoms channels 9"]:
+    ) -> Float[Array, "atoms 9 channels"]:
         basis = radial.shape[-1]
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("weight", init, (len(DEGREES), self.elements, basis, self.channels))
-        density = jnp.einsum("imb,iml->ibl", radial, angular) / math.sqrt(NEIGHBORS)
-        parts = [
-            jnp.einsum("ibl,ibk->ikl", density[:, :, SLICES[degree]], weight[degree][species]) for degree in DEGREES
-        ]
-        return jnp.concatenate(parts, -1)
+        density = jnp.einsum("iml,imb->ilb", angular, radial) / NEIGHBORS**0.5
+        parts = [jnp.einsum("ilb,ibk->ilk", density[:, SLICES[d]], weight[d][species]) for d in DEGREES]
+        return jnp.concatenate(parts, 1)
 
 
 class Product(nn.Module):
@@ -54,15 +52,19 @@ class Product(nn.Module):
 
     @nn.compact
     def __call__(
-        self, features: Float[Array, "atoms channels 9"], species: Int[Array, " atoms"]
-    ) -> Float[Array, "atoms channels 9"]:
-        left, right, table, paths = symmetric_product_table()
-        mix = self.param("mix", nn.initializers.normal(0.15), (self.elements, self.channels, len(paths)))
-        coupled = (features[..., left] * features[..., right]) @ jnp.asarray(table, features.dtype)
-        weight = jnp.repeat(mix[species], np.array([n for _, n in paths]), axis=-1, total_repeat_length=table.shape[1])
-        coupled = coupled * weight
-        summed = features + coupled @ jnp.asarray(_gather_paths(paths), features.dtype)
-        return Linear(self.channels)(summed)
+        self, features: Float[Array, "atoms 9 channels"], species: Int[Array, " atoms"]
+    ) -> Float[Array, "atoms 9 channels"]:
+        left, right, table, degrees = symmetric_product_table()
+        mix = self.param("mix", nn.initializers.normal(0.15), (self.elements, len(degrees), self.channels))[species]
+        pairs = features[:, left] * features[:, right]
+        coupled = jnp.einsum("ipk,pc->ick", pairs, jnp.asarray(table, features.dtype))
+        total = [features[:, SLICES[d]] for d in DEGREES]
+        start = 0
+        for path, degree in enumerate(degrees):
+            stop = start + 2 * degree + 1
+            total[degree] = total[degree] + coupled[:, start:stop] * mix[:, path, None]
+            start = stop
+        return Linear(self.channels)(jnp.concatenate(total, 1))
 
 
 class Linear(nn.Module):
@@ -71,13 +73,11 @@ class Linear(nn.Module):
     channels: int
 
     @nn.compact
-    def __call__(self, features: Float[Array, "atoms inputs 9"]) -> Float[Array, "atoms channels 9"]:
-        inputs = features.shape[1]
-        weight = self.param(
-            "weight", nn.initializers.normal(1.0 / np.sqrt(inputs)), (len(DEGREES), inputs, self.channels)
-        )
-        parts = [jnp.einsum("ikl,kq->iql", features[:, :, SLICES[d]], weight[d]) for d in DEGREES]
-        return jnp.concatenate(parts, -1)
+    def __call__(self, features: Float[Array, "atoms 9 inputs"]) -> Float[Array, "atoms 9 channels"]:
+        inputs = features.shape[-1]
+        init = nn.initializers.normal(1.0 / np.sqrt(inputs))
+        weight = self.param("weight", init, (len(DEGREES), inputs, self.channels))
+        return jnp.concatenate([features[:, SLICES[d]] @ weight[d] for d in DEGREES], 1)
 
 
 class Message(nn.Module):
@@ -93,61 +93,50 @@ class Message(nn.Module):
     @nn.compact
     def __call__(
         self,
-        features: Float[Array, "atoms channels 9"],
+        features: Float[Array, "atoms 9 channels"],
         radial: Float[Array, "atoms slots basis"],
         angular: Float[Array, "atoms slots 9"],
         neighbors: Int[Array, "atoms slots"],
         species: Int[Array, " atoms"],
-    ) -> Float[Array, "atoms channels 9"]:
+    ) -> Float[Array, "atoms 9 channels"]:
         basis, atoms = radial.shape[-1], len(species)
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("radial", init, (self.elements, basis, self.channels))
-        scalars = features[..., 0]
-        gated = features[..., 1:4] * nn.sigmoid(scalars)[..., None]
-        senders = jnp.concatenate([nn.silu(scalars)[..., None], gated], -1)
+        scalars = features[:, :1]
+        senders = jnp.concatenate([nn.silu(scalars), features[:, 1:4] * nn.sigmoid(scalars)], 1)
         strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
-        senders = jax.lax.optimization_barrier(senders)
-        sent = (senders[neighbors] * strength[..., None]).reshape(atoms, -1, self.channels * 4)
-        summed = jnp.einsum("imx,iml->ixl", sent, angular).reshape(atoms, self.channels, 4, 9) / math.sqrt(NEIGHBORS)
-        summed = jax.lax.optimization_barrier(summed)
-        flat = summed.reshape(atoms, self.channels, 36)
-        init = nn.initializers.normal(1.0 / np.sqrt(self.channels))
+        sent = materialize(senders)[neighbors] * strength[:, :, None]
+        sent = materialize(sent.reshape(atoms, -1, 4 * self.channels))
+        summed = jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5
+        outer = materialize(summed).reshape(atoms, 36, self.channels)
         total = []
         for degree in DEGREES:
             paths = [p for p in couplings(1, 2) if p[2] == degree]
-            coupled = (flat @ jnp.asarray(_coupling_table(paths), flat.dtype)).reshape(
-                atoms, self.channels * len(paths), 2 * degree + 1
-            )
-            mix = self.param(f"mix_{degree}", init, (self.channels * len(paths), self.channels))
-            total.append(jnp.einsum("ixl,xk->ikl", coupled, mix) / math.sqrt(len(paths)))
-        return jnp.concatenate(total, -1)
+            coupled = jnp.einsum("ipk,pqc->icqk", outer, jnp.asarray(_coupling_table(paths), outer.dtype))
+            width = len(paths) * self.channels
+            mix = self.param(f"mix_{degree}", nn.initializers.normal(1.0 / np.sqrt(width)), (width, self.channels))
+            total.append(coupled.reshape(atoms, 2 * degree + 1, width) @ mix)
+        return jnp.concatenate(total, 1)
 
 
-def invariants(first: Float[Array, "atoms k 9"], second: Float[Array, "atoms k 9"]) -> Float[Array, "atoms features"]:
+def invariants(first: Float[Array, "atoms 9 k"], second: Float[Array, "atoms 9 k"]) -> Float[Array, "atoms features"]:
     """Scalars of two features: both l = 0 parts, the norms of the second and their inner products."""
-    parts = [first[..., 0], second[..., 0]]
+    parts = [first[:, 0], second[:, 0]]
     for degree in (1, 2):
-        part = slice(SLICES[degree].start, SLICES[degree].stop)
-        parts.append(jnp.sum(second[..., part] ** 2, -1) / (2 * degree + 1))
-        parts.append(jnp.sum(first[..., part] * second[..., part], -1) / (2 * degree + 1))
+        part = SLICES[degree]
+        parts.append(jnp.sum(second[:, part] ** 2, 1) / (2 * degree + 1))
+        parts.append(jnp.sum(first[:, part] * second[:, part], 1) / (2 * degree + 1))
     return jnp.concatenate(parts, -1)
 
 
-def _gather_paths(paths: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """Matrix that adds the components of every path to the nine of the feature."""
-    rows = []
-    for degree, size in paths:
-        block = np.zeros((size, 9))
-        block[:, SLICES[degree]] = np.eye(size)
-        rows.append(block)
-    return np.concatenate(rows)
+def materialize(x):
+    """Keep the compiler from recomputing x inside each of its consumers (2x in training on CPU)."""
+    return jax.lax.optimization_barrier(x)
 
 
 def _coupling_table(paths: list[tuple[int, int, int]]) -> np.ndarray:
-    """(36, paths·(2l+1)): couples the outer product of 4 sender and 9 bond components, paths outermost."""
-    blocks = []
-    for a, b, c in paths:
-        block = np.zeros((4, 9, 2 * c + 1))
-        block[SLICES[a], SLICES[b]] = clebsch_gordan(a, b, c)
-        blocks.append(block.reshape(36, -1))
-    return np.concatenate(blocks, 1)
+    """(36, paths, 2l+1): couples the outer product of 9 bond and 4 sender components."""
+    table = np.zeros((9, 4, len(paths), 2 * paths[0][2] + 1))
+    for index, (a, b, c) in enumerate(paths):
+        table[SLICES[b], SLICES[a], index] = clebsch_gordan(a, b, c).transpose(1, 0, 2)
+    return table.reshape(36, len(paths), -1)

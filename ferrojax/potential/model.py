@@ -17,7 +17,7 @@ from jaxtyping import Array, Float, Int
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.basis import angular_basis, envelope, radial_basis, safe_length
 from ferrojax.potential.config import ModelConfig
-from ferrojax.potential.interaction import Density, Message, Product, invariants
+from ferrojax.potential.interaction import Density, Message, Product, invariants, materialize
 from ferrojax.potential.readout import ChargeFlow, Polarizability, SpeciesMLP
 from ferrojax.potential.repulsion import repulsion_energy
 from ferrojax.state import State, from_ase
@@ -63,11 +63,14 @@ class Network(nn.Module):
         distance = safe_length(vectors, mask)
         radial = self._bond_basis(distance, mask, neighbors, species)
         angular = angular_basis(vectors / distance[..., None])
+        radial, angular = materialize((radial, angular))
         features = Density(config.channels, elements)(radial, angular, species)
+        features = materialize(features)
         first, scalars, energy = self._update(features, species, "first")
         last = first
         if config.layers == 2:
             received = Message(config.channels, elements)(first, radial, angular, neighbors, species)
+            received = materialize(received)
             last, scalars, second_energy = self._update(received + first, species, "second")
             energy = energy + second_energy
         flow = ChargeFlow(elements)(scalars, last, radial, angular, neighbors, species)
@@ -86,8 +89,8 @@ class Network(nn.Module):
 
     def _update(self, features, species, name):
         config, elements = self.config, len(self.config.elements)
-        product = Product(config.channels, elements, name=f"{name}_product")(features, species)
-        scalars = invariants(features, product)
+        product = materialize(Product(config.channels, elements, name=f"{name}_product")(features, species))
+        scalars = materialize(invariants(features, product))
         energy = SpeciesMLP(config.hidden, 1, elements, name=f"{name}_energy")(scalars, species)[:, 0]
         return product, scalars, energy
 
