@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ferrojax-installed
 EXTRAS ?= test
+export PYTHON # an interpreter to use, if the default is not the one you want
 MINUTES ?= 5
 JOBS ?= 2
 

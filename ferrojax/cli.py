@@ -22,7 +22,7 @@ a first session:
   ferrojax quickstart                                     train on the shipped PbTiO3 data, relax it, switch it
   ferrojax data check mydata.extxyz                       is the data fit to train on?
   ferrojax train config.yaml                              train; a second call resumes
-  ferrojax evaluate --model runs/pto/model --data test.extxyz --json metrics.json
+  ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
 """
 
 TRAIN = """\
@@ -39,8 +39,8 @@ Errors of a model on labelled data: energy (meV/atom), forces (meV/Å), stress (
 Born charges (e), polarizability; each with RMSE, MAE and the number of labels.
 
 examples:
-  ferrojax evaluate --model runs/pto/model --data test.extxyz
-  ferrojax evaluate --model runs/pto/model --data vasp/OUTCAR deepmd/ --align-energies --json metrics.json --plots parity/
+  ferrojax evaluate --model runs/pto/best --data test.extxyz
+  ferrojax evaluate --model runs/pto/best --data vasp/OUTCAR deepmd/ --align-energies --json metrics.json --plots parity/
 """
 
 INFO = """\
@@ -48,7 +48,7 @@ Versions, devices and precision; with a model also its elements, size, cutoff, t
 
 examples:
   ferrojax info
-  ferrojax info runs/pto/model
+  ferrojax info runs/pto/best
 """
 
 CHECK = """\
