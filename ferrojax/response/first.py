@@ -1,14 +1,15 @@
 """First derivatives of the enthalpy, and the Born charges and dielectric tensor.
 
 With F(R, ε, E) the enthalpy of ``make_enthalpy``, everything here is a derivative at
-ε = 0 and the given field. Each function is pure: jit it, vmap it, differentiate it.
+ε = 0 and the given field. Each function is pure and compiled: vmap it, differentiate it,
+call it inside another jit.
 On an axis of fixed displacement (Boundary kind "D") the entry of ``field`` is D/ε0, so
 there the derivative called polarization is -ε0 times the internal field instead of P.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 from typing import Any
 
 import jax
@@ -16,12 +17,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ferrojax.enthalpy import Enthalpy
 from ferrojax.state import State
 from ferrojax.units import EPSILON_0
 
-Enthalpy = Callable[[Any, State, Float[Array, "3 3"], Float[Array, "3"]], Float[Array, ""]]
+# Compiled per enthalpy function and shape: keep the function that make_enthalpy returned.
+compiled = functools.partial(jax.jit, static_argnums=0)
 
 
+@compiled
 def energy_forces_stress(
     enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]
 ) -> tuple[Float[Array, ""], Float[Array, "atoms 3"], Float[Array, "3 3"]]:
@@ -41,12 +45,14 @@ def energy_forces_stress(
     return energy, -slope, (torsion + torsion.T) / (2 * state.volume)
 
 
+@compiled
 def forces(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "atoms 3"]:
     """Forces -∂F/∂R alone, eV/Å."""
     zero = _no_strain(state)
     return -jax.grad(lambda positions: enthalpy(params, state.replace(positions=positions), zero, field))(state.positions)
 
 
+@compiled
 def energy_dipole(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> tuple[Float[Array, ""], Float[Array, "3"]]:
     """Enthalpy (eV) and dipole moment of the cell M = -∂F/∂E (e·Å), field-induced part included.
 
@@ -58,11 +64,13 @@ def energy_dipole(enthalpy: Enthalpy, params: Any, state: State, field: Float[Ar
     return energy, -slope
 
 
+@compiled
 def dipole_moment(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "3"]:
     """M = -∂F/∂E, e·Å (see energy_dipole)."""
     return energy_dipole(enthalpy, params, state, field)[1]
 
 
+@compiled
 def polarization(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "3"]:
     """P = -(1/V) ∂F/∂E, e/Å² (times 16.02 C/m²), modulo the rows of polarization_quantum.
 
@@ -95,6 +103,7 @@ def minimum_image_dipole(dipole: Float[Array, "3"], cell: Float[Array, "3 3"]) -
     return images[jnp.argmin(jnp.sum(images**2, -1))]
 
 
+@compiled
 def born_charges(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "atoms 3 3"]:
     """Born effective charges Z*[i, a, b] = ∂M_a/∂R_ib = -∂²F/∂E_a∂R_ib = ∂f_ib/∂E_a, e.
 
@@ -106,6 +115,7 @@ def born_charges(enthalpy: Enthalpy, params: Any, state: State, field: Float[Arr
     return jnp.swapaxes(response, 1, 2)
 
 
+@compiled
 def chi_inf(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "3 3"]:
     """Electronic (clamped-ion) susceptibility χ∞ = -(1/ε0V) ∂²F/∂E∂E = ε∞ - 1, dimensionless.
 
@@ -114,6 +124,7 @@ def chi_inf(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "
     return jax.jacfwd(lambda e: polarization(enthalpy, params, state, e))(field) / EPSILON_0
 
 
+@compiled
 def eps_inf(enthalpy: Enthalpy, params: Any, state: State, field: Float[Array, "3"]) -> Float[Array, "3 3"]:
     """Electronic (clamped-ion) relative permittivity, ε∞ = 1 + χ∞."""
     return jnp.eye(3, dtype=field.dtype) + chi_inf(enthalpy, params, state, field)
