@@ -1,0 +1,7 @@
+"""Training and evaluation."""
+
+from ferrojax.training.api import TrainResult, train
+from ferrojax.training.config import TrainConfig, load_config
+from ferrojax.training.evaluate import evaluate
+
+__all__ = ["TrainConfig", "TrainResult", "evaluate", "load_config", "train"]

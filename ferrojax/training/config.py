@@ -1,0 +1,188 @@
+"""The training configuration: one small YAML file, checked field by field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ferrojax.errors import FerrojaxError
+from ferrojax.training.loss import DELTAS, WEIGHTS, LossSettings
+
+EMBEDDED = "embedded"  # data path that stands for the data set inside the package
+
+
+class Section(BaseModel):
+    """A part of the configuration; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataConfig(Section):
+    """One source of frames.
+
+    path: file or folder, relative to the configuration file; "embedded" for the PbTiO3 set of the package.
+    dataset: name under which reference energies are fitted; by default the reader's.
+    keys: label -> key in the file, where the usual aliases do not do.
+    weight: factor on all its labels. elements: keep only frames made of these.
+    systems, exclude: keep, or leave out, systems of these names. max_atoms: keep frames up to this size.
+    validation: share of the frames held out (below 1) or their number. split_by: hold out single frames or whole systems.
+    """
+
+    path: str
+    dataset: str | None = None
+    keys: dict[str, str] = {}
+    weight: float = Field(1.0, gt=0)
+    elements: list[str] | None = None
+    systems: list[str] | None = None
+    exclude: list[str] = []
+    max_atoms: int | None = Field(None, ge=1)
+    validation: float = Field(0.1, ge=0)
+    split_by: Literal["frame", "system"] = "frame"
+
+
+class PotentialConfig(Section):
+    """The model: a preset and changes to it.
+
+    elements: by default those of the data. formal_charges: integer charge of elements, e; usual
+    oxidation states by default. eps_inf: electronic dielectric constant. changes: other settings.
+    """
+
+    preset: Literal["fast", "accurate"] = "fast"
+    elements: list[str] | None = None
+    formal_charges: dict[str, int] = {}
+    eps_inf: float = Field(6.0, ge=1)
+    changes: dict[str, int | float] = {}
+
+
+class LabelValues(Section):
+    """One number for each label; null keeps the default, in the units of LossSettings."""
+
+    energy: float | None = Field(None, ge=0)
+    forces: float | None = Field(None, ge=0)
+    stress: float | None = Field(None, ge=0)
+    dipole: float | None = Field(None, ge=0)
+    born_charges: float | None = Field(None, ge=0)
+    polarizability: float | None = Field(None, ge=0)
+
+
+class LossConfig(Section):
+    """weights of the labels (0 switches one off) and widths of the Huber function."""
+
+    weights: LabelValues = LabelValues()
+    deltas: LabelValues = LabelValues()
+
+    @property
+    def settings(self) -> LossSettings:
+        """Weights and widths with the defaults filled in."""
+        return LossSettings(
+            weights=WEIGHTS | self.weights.model_dump(exclude_none=True), deltas=DELTAS | self.deltas.model_dump(exclude_none=True)
+        )
+
+
+class OptimizerConfig(Section):
+    """Adam with linear warm-up (steps) and a cosine down to ``floor`` of the peak rate; ema: decay a step; clip: gradient norm."""
+
+    peak_rate: float = Field(5e-3, gt=0, lt=1)
+    warmup_steps: int = Field(200, ge=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    floor: float = Field(1e-3, ge=0, le=1)
+    clip: float = Field(10.0, gt=0)
+    ema: float = Field(0.995, ge=0, lt=1)
+    batch_size: int = Field(8, ge=1)
+    weight_decay: float = Field(0.0, ge=0)
+
+
+class StopConfig(Section):
+    """The length of the training: exactly one of epochs, steps, minutes (from the first step, after compiling)."""
+
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def one(self) -> StopConfig:
+        if sum(x is not None for x in (self.epochs, self.steps, self.minutes)) != 1:
+            raise ValueError("give exactly one of epochs, steps and minutes")
+        return self
+
+
+class OutputConfig(Section):
+    """folder, relative to the configuration file; a checkpoint is written every so many minutes and the last ``keep`` are kept.
+
+    validate_every: epochs; by default as many as make 100 steps.
+    """
+
+    folder: str
+    checkpoint_minutes: float = Field(5.0, ge=0)
+    keep: int = Field(2, ge=1)
+    validate_every: int | None = Field(None, ge=1)
+
+
+class TrainConfig(Section):
+    """A whole training."""
+
+    data: list[DataConfig] = Field(min_length=1)
+    model: PotentialConfig = PotentialConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    stop: StopConfig
+    output: OutputConfig
+    seed: int = Field(0, ge=0)
+    devices: int | None = Field(None, ge=1)
+    max_buckets: int = Field(3, ge=1)
+
+
+def load_config(source: str | Path | dict[str, Any]) -> TrainConfig:
+    """Configuration from a YAML file or a dictionary; relative paths of a file are made absolute.
+
+    Raises FerrojaxError, one sentence that names the field and the remedy.
+    """
+    if isinstance(source, dict):
+        return _validate(source, "configuration")
+    path = Path(source)
+    try:
+        values = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise FerrojaxError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file.") from None
+    except yaml.YAMLError as error:
+        raise FerrojaxError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there.") from None
+    if not isinstance(values, dict):
+        raise FerrojaxError(f"{path}: not a YAML mapping; it needs the sections {sorted(TrainConfig.model_fields)}.")
+    return _with_absolute_paths(_validate(values, str(path)), path.parent.absolute())
+
+
+def _validate(values: dict[str, Any], name: str) -> TrainConfig:
+    try:
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise FerrojaxError(f"{name}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first fault as one sentence."""
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"]) or "configuration"
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{field}'; known keys there: {_known_keys(first['loc'])}."
+    if first["type"] == "missing":
+        return f"the field '{field}' is missing; add it."
+    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    given = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
+    return f"the field '{field}' {reason}{given}; correct it."
+
+
+def _known_keys(location: tuple[int | str, ...]) -> str:
+    section: type[BaseModel] = TrainConfig
+    for part in location[:-1]:
+        if isinstance(part, str):
+            section = {"data": DataConfig, "weights": LabelValues, "deltas": LabelValues}.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
+    return ", ".join(section.model_fields)
+
+
+def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
+    data = [d if d.path == EMBEDDED else d.model_copy(update={"path": str(base / d.path)}) for d in config.data]
+    output = config.output.model_copy(update={"folder": str(base / config.output.folder)})
+    return config.model_copy(update={"data": data, "output": output})
