@@ -110,13 +110,13 @@ class Model:
         """Random parameters, float32 (float64 inputs are computed in float64: see terms)."""
         one = jnp.zeros((1, 1), jnp.int32)
         vectors, mask = jnp.ones((1, 1, 3), jnp.float32), jnp.ones((1, 1), bool)
-        params = Network(self.config).init(key, vectors, mask, one, one[0], jnp.ones(1, jnp.float32))
+        params = jax.jit(Network(self.config).init)(key, vectors, mask, one, one[0], jnp.ones(1, jnp.float32))
         return jax.tree.map(lambda x: x.astype(jnp.float32), params)
 
     def terms(self, params: Any, state: State) -> Terms:
         """Short-range energy, charges, charge flow and polarizability, in the precision of the positions."""
         topology, dtype = state.topology, state.positions.dtype
-        params = jax.tree.map(lambda x: x.astype(dtype), params)
+        params = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)  # also takes numpy arrays, closed over
         species, real = self.species(state), (state.numbers > 0).astype(dtype)
         vectors = edge_vectors(state)
         vectors = jnp.where(topology.mask[..., None], vectors, jnp.ones(3, dtype))
