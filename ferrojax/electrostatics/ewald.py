@@ -40,7 +40,11 @@ def ewald_energy(
     inverse, volume = inverse_cell(cell)
     structure = _structure_factor(charges, positions @ inverse, None if dipoles is None else dipoles @ inverse, kgrid)
     power = structure.real**2 + structure.imag**2
-    return 2 * np.pi * COULOMB / volume * jnp.sum(_kernel(inverse, kgrid, smearing) * power)
+    n1, n2, n3 = kgrid
+    half_box = (np.arange(n1 + 1), np.arange(-n2, n2 + 1), np.arange(-n3, n3 + 1))
+    stands_for = np.where(half_box[0] > 0, 2.0, 1.0)[:, None, None]  # k alone, or k and -k
+    kernel = jnp.asarray(stands_for, cell.dtype) * gaussian_kernel(half_box, inverse, smearing)
+    return 2 * np.pi * COULOMB / volume * jnp.sum(kernel * power)
 
 
 def k_cutoff(smearing: float, tolerance: float = 1e-5) -> float:
@@ -60,6 +64,18 @@ def inverse_cell(cell: Float[Array, "3 3"]) -> tuple[Float[Array, "3 3"], Float[
     return faces / volume, volume
 
 
+def gaussian_kernel(
+    axes: tuple[np.ndarray, np.ndarray, np.ndarray], inverse: Float[Array, "3 3"], smearing: float
+) -> Float[Array, "h k l"]:
+    """exp(-σ²k²)/k², Å², on the box of integers ``axes``; zero at k = 0."""
+    nonzero = np.logical_or.outer(np.logical_or.outer(axes[0] != 0, axes[1] != 0), axes[2] != 0)
+    n1, n2, n3 = (jnp.asarray(n, inverse.dtype) for n in axes)
+    n1, n2 = n1[:, None, None], n2[:, None]
+    k2 = (2 * np.pi) ** 2 * sum((n1 * inverse[x, 0] + n2 * inverse[x, 1] + n3 * inverse[x, 2]) ** 2 for x in range(3))
+    k2 = jnp.where(nonzero, k2, 1.0)  # before the division, so that no derivative meets 1/0
+    return jnp.where(nonzero, jnp.exp(-(smearing**2) * k2) / k2, 0.0)
+
+
 def _structure_factor(
     charges: Float[Array, " atoms"],
     fractional: Float[Array, "atoms 3"],
@@ -68,42 +84,41 @@ def _structure_factor(
 ) -> Complex[Array, "h k l"]:
     """S(k) on the half box n1 >= 0, shape (n1+1, 2 n2+1, 2 n3+1), from fractional positions and dipoles.
 
-    The phases factorise, exp(i k·r) = Π_a e_a with e_a = exp(2πi n_a s_a), so S on the whole
-    box is one (n1 n2 x atoms)·(atoms x n3) product of per-axis tables. A dipole puts
-    k·p = 2π Σ_a n_a p_a in front, one factor n_a at a time.
+    The phases factorise, exp(i k·r) = Π_a (cos + i sin)(2π n_a s_a), so all sums over atoms
+    are one real product (n1 x atoms)·(atoms x n2 n3) of tables with n_a >= 0; the signs of
+    n2 and n3 are put in afterwards. A dipole p turns each factor into its derivative along p_a.
     """
     # Whole lattice vectors change no phase; without them n_a s_a keeps its digits in float32.
-    fractional = fractional - jnp.round(jax.lax.stop_gradient(fractional))
-    axes = _half_box(kgrid)
-    e1, e2, e3 = (_phases(fractional[:, a], axes[a]) for a in range(3))
-    if dipoles is None:
-        return _contract(charges[:, None] * e1, e2, e3)
-    d1, d2, d3 = (jnp.asarray(2j * np.pi * axes[a], e.dtype) * e * dipoles[:, a, None] for a, e in enumerate((e1, e2, e3)))
-    return _contract(charges[:, None] * e1 + d1, e2, e3) + _contract(e1, d2, e3) + _contract(e1, e2, d3)
+    fractional = fractional - jnp.round(fractional)
+    tables = [_cos_sin(fractional[:, a], n) for a, n in enumerate(kgrid)]
+    x, y, z = (table for table, _ in tables)
+    sums = _contract(charges[:, None] * x, _plane(y, z))
+    if dipoles is not None:
+        dx, dy, dz = (dipoles[:, a, None] * slope for a, (_, slope) in enumerate(tables))
+        sums += _contract(dx, _plane(y, z)) + _contract(x, _plane(dy, z) + _plane(y, dz))
+    n1, n2, n3 = (n + 1 for n in kgrid)
+    sums = sums.reshape(2, n1, 2, n2, 2, n3)
+    return _both_signs(_both_signs(jax.lax.complex(sums[0], sums[1]), 1), 2)
 
 
-def _contract(x: Complex[Array, "atoms h"], y: Complex[Array, "atoms k"], z: Complex[Array, "atoms l"]) -> Complex[Array, "h k l"]:
-    plane = (x[:, :, None] * y[:, None, :]).reshape(len(x), -1)
+def _cos_sin(coordinate: Float[Array, " atoms"], n: int) -> tuple[Float[Array, "atoms two_n"], Float[Array, "atoms two_n"]]:
+    """Cosines then sines of 2π m s, m = 0..n, and their derivatives with respect to s."""
+    wave = 2 * np.pi * jnp.arange(n + 1, dtype=coordinate.dtype)
+    cosine, sine = jnp.cos(coordinate[:, None] * wave), jnp.sin(coordinate[:, None] * wave)
+    return jnp.concatenate([cosine, sine], 1), jnp.concatenate([-wave * sine, wave * cosine], 1)
+
+
+def _plane(y: Float[Array, "atoms k"], z: Float[Array, "atoms l"]) -> Float[Array, "atoms kl"]:
+    return (y[:, :, None] * z[:, None, :]).reshape(len(y), -1)
+
+
+def _contract(x: Float[Array, "atoms h"], plane: Float[Array, "atoms kl"]) -> Float[Array, "h kl"]:
     # Full float32 on accelerators too, whose default product keeps ten bits.
-    product = jnp.matmul(plane.T, z, precision=jax.lax.Precision.HIGHEST)
-    return product.reshape(x.shape[1], y.shape[1], z.shape[1])
+    return jnp.matmul(x.T, plane, precision=jax.lax.Precision.HIGHEST)
 
 
-def _phases(coordinate: Float[Array, " atoms"], integers: np.ndarray) -> Complex[Array, "atoms n"]:
-    angle = 2 * np.pi * coordinate[:, None] * jnp.asarray(integers, coordinate.dtype)
-    return jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
-
-
-def _half_box(kgrid: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    n1, n2, n3 = kgrid
-    return np.arange(n1 + 1), np.arange(-n2, n2 + 1), np.arange(-n3, n3 + 1)
-
-
-def _kernel(inverse: Float[Array, "3 3"], kgrid: tuple[int, int, int], smearing: float) -> Float[Array, "h k l"]:
-    """exp(-σ²k²)/k² on the half box, doubled for n1 > 0, zero at k = 0."""
-    integers = np.stack(np.meshgrid(*_half_box(kgrid), indexing="ij"), -1)
-    weight = np.where(integers[..., 0] > 0, 2.0, 1.0)
-    weight[0, kgrid[1], kgrid[2]] = 0.0
-    k = 2 * np.pi * jnp.asarray(integers, inverse.dtype) @ inverse.T
-    k2 = jnp.where(weight > 0, jnp.sum(k**2, -1), 1.0)
-    return jnp.asarray(weight, inverse.dtype) * jnp.exp(-(smearing**2) * k2) / k2
+def _both_signs(parts: Complex[Array, "..."], axis: int) -> Complex[Array, "..."]:
+    """From cosine and sine sums along ``axis`` (size 2) over n >= 0 on the next axis to -n..n in their place."""
+    cosine, sine = jnp.moveaxis(parts, axis, 0)
+    negative = jnp.flip(jax.lax.slice_in_dim(cosine - 1j * sine, 1, None, axis=axis), axis)
+    return jnp.concatenate([negative, cosine + 1j * sine], axis)
