@@ -7,7 +7,11 @@ against the targets.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+
+# Tests compile much and compute little: unoptimised machine code takes half the time. Must precede JAX.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1")
 
 import claims
 import jax

@@ -10,8 +10,8 @@ from ferrojax.potential.basis import envelope
 from ferrojax.units import COULOMB
 
 SCREENING_LENGTH = 0.4685  # Å
-_COEFFICIENTS = (0.1818, 0.5099, 0.2802, 0.02817)
-_EXPONENTS = (3.2, 0.9423, 0.4029, 0.2016)
+_COEFFICIENTS = (0.18175, 0.50986, 0.28022, 0.02817)
+_EXPONENTS = (3.19980, 0.94229, 0.40290, 0.20162)
 
 
 def repulsion_energy(
