@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ferrojax.electrostatics.boundary import Boundary, displacement_energy
-from ferrojax.electrostatics.ewald import ewald_energy
+from ferrojax.electrostatics.long_range import long_range_energy
 from ferrojax.state import State, apply_strain
 from ferrojax.topology import edge_vectors
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Enthalpy = Callable[[Any, State, Float[Array, "3 3"], Float[Array, "3"]], Float[Array, ""]]
 
 
-def make_enthalpy(model: Model, boundary: Boundary = Boundary()) -> Enthalpy:
+def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str = "auto") -> Enthalpy:
     """``enthalpy(params, state, strain, field)`` of a model, in eV.
 
         F(R, ε, E) = E_short(R') + E_Ewald(q(R')/√ε∞, R') + U_D - E·M - ½ V' E·χ·E
@@ -29,6 +30,9 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary()) -> Enthalpy:
     Nat. Phys. 5, 304 (2009)). On an axis of fixed displacement the entry of ``field``
     is D/ε0, in V/Å.
 
+    ``long_range`` is "ewald", "mesh" or "auto" (Ewald up to 1,000 atoms, then the mesh, see
+    ``long_range_energy``): response tensors of large cells want "ewald".
+
     Args of the returned function: params of the model; state with a topology; strain
     (3, 3), usually zeros; field (3,), V/Å. Reference energies are not included.
     """
@@ -37,9 +41,8 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary()) -> Enthalpy:
         strained = apply_strain(state, strain)
         terms = model.terms(params, strained)
         screened = terms.charges / model.config.eps_inf**0.5
-        energy = terms.short_range + ewald_energy(
-            screened, strained.positions, strained.cell, state.topology.kgrid, model.config.smearing
-        )
+        kgrid, smearing = state.topology.kgrid, model.config.smearing
+        energy = terms.short_range + long_range_energy(screened, strained.positions, strained.cell, kgrid, smearing, long_range)
         fixed_field = field * (1.0 - boundary.fixed_displacement.astype(field.dtype))
         # E'·M' with E' = (I + ε)⁻ᵀ E equals E·M of the charges' flow on unstrained bonds.
         energy -= fixed_field @ dipole(model, terms.flow, state)

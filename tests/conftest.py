@@ -1,4 +1,5 @@
-"""Tests run in float64, because derivatives are checked against finite differences.
+"""Tests run in float64, because derivatives are checked against finite differences, and with every jaxtyping
+annotation of a function checked by beartype.
 
 The fixture ``claim`` ties a measured number to its entry in docs/claims.json. Run pytest with
 ``--record-claims`` (on one process) to write the numbers there; without it they are checked
@@ -10,14 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-# Tests compile much and compute little: unoptimised machine code takes half the time. Must precede JAX.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1")
+# Tests compile much and compute little: unoptimised machine code takes half the time. One thread each, for the
+# workers of pytest-xdist share the cores. Must precede JAX.
+XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 --xla_cpu_multi_thread_eigen=false"
+os.environ.setdefault("XLA_FLAGS", XLA_FLAGS)
 
 import claims
 import jax
 import pytest
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
+install_import_hook("ferrojax", "typecheck.check_arrays")  # of tests/typecheck.py; must precede ferrojax
 
 MEASURED: dict[str, tuple[float, str]] = {}
 

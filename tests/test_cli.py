@@ -145,11 +145,11 @@ def test_info_describes_machine_and_model(saved, capsys):
     assert f"{sum(leaf.size for leaf in leaves):,}" in described and "Pb +2" in described and "own" in described
 
 
-def test_data_check_finds_a_net_force(saved, tmp_path, capsys):
+def test_data_check_reports_a_broken_frame(saved, tmp_path, capsys):
     frames = read(saved / "own.extxyz", ":")
-    frames[0].arrays["forces"] = frames[0].get_forces() + np.array([0.5, 0, 0])
-    frames[0].calc = SinglePointCalculator(frames[0], energy=frames[0].get_potential_energy(), forces=frames[0].arrays.pop("forces"))
+    assert cli.main(["data", "check", str(saved / "own.extxyz")]) == 0
+    frames[1].calc.results["forces"][2, 0] = np.nan
     write(tmp_path / "bad.extxyz", frames)
     assert cli.main(["data", "check", str(tmp_path / "bad.extxyz"), "--json", str(tmp_path / "report.json")]) == 2
-    assert "frame 0" in capsys.readouterr().out
+    assert "bad.extxyz, frame 1" in capsys.readouterr().out
     assert json.loads((tmp_path / "report.json").read_text())["findings"]

@@ -31,11 +31,12 @@ from ferrojax.potential import preset
 from ferrojax.response import first
 from ferrojax.state import apply_strain, from_ase
 from ferrojax.topology import edge_vectors, reciprocal_box, with_topology
+from ferrojax.training.evaluate import evaluate
 
 PAGE = Path(__file__).parent.parent / "docs" / "conventions.md"
 LINES = [name for name in re.findall(r"^\| ([a-z-]+) \|", PAGE.read_text(encoding="utf-8"), re.M) if name != "name"]
-FIELD = np.array([0.02, -0.01, 0.03])
-NO_FIELD, NO_STRAIN = np.zeros(3), np.zeros((3, 3))
+FIELD = jnp.array([0.02, -0.01, 0.03])
+NO_FIELD, NO_STRAIN = jnp.zeros(3), jnp.zeros((3, 3))
 TESTS: dict[str, Callable] = {}
 
 
@@ -299,8 +300,6 @@ def displacement():
 
 @line
 def reference_energies():
-    from ferrojax.training.evaluate import evaluate
-
     state = NETWORK.prepare(polar_perovskite(), dtype=np.float64)
     enthalpy = float(jax.jit(make_enthalpy(NETWORK))(WEIGHTS, state, NO_STRAIN, NO_FIELD))
     table = {"made up": {"Pb": -103.0, "Ti": -207.0, "O": -404.5}}
