@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from ferrojax.potential.model import Model
 
 
-@struct.dataclass
-class Batch:
+class Batch(struct.PyTreeNode):
     """Structures of one padded shape with their labels, on a leading axis.
 
     neighbors, shifts and degree are the topology in compact integers (degree: slots in
@@ -38,8 +37,8 @@ class Batch:
     neighbors: Int[Array, "batch atoms slots"]
     shifts: Int[Array, "batch atoms slots 3"]
     degree: Int[Array, "batch atoms"]
-    labels: dict[str, Float[Array, "batch ..."]]
-    weights: dict[str, Float[Array, " batch"]]
+    labels: dict[str, Any]
+    weights: dict[str, Any]
     cutoff: float = struct.field(pytree_node=False)
     kgrid: tuple[int, int, int] = struct.field(pytree_node=False)
     k_cutoff: float = struct.field(pytree_node=False)
@@ -148,7 +147,7 @@ def _labels(frame: Frame, references: Mapping[str, Mapping[str, float]] | None, 
 
 def _bucket(shape: Shape, states: list[State], rows: list[dict[str, np.ndarray]], factors: np.ndarray, dtype: type) -> Batch:
     names = [name for name in LABELS if any(name in row for row in rows)]
-    count, topologies = len(states), [_topology(state) for state in states]
+    topologies = [_topology(state) for state in states]
     return Batch(
         positions=_stack([s.positions for s in states], (shape.atoms, 3), dtype),
         cell=_stack([s.cell for s in states], (3, 3), dtype),
@@ -157,7 +156,7 @@ def _bucket(shape: Shape, states: list[State], rows: list[dict[str, np.ndarray]]
         shifts=_stack([t.shifts for t in topologies], (shape.atoms, shape.slots, 3), np.int8),
         degree=_stack([np.asarray(t.mask).sum(-1) for t in topologies], (shape.atoms,), _index_type(shape.slots + 1)),
         labels={name: _stack([row.get(name) for row in rows], _label_shape(name, shape.atoms), dtype) for name in names},
-        weights={name: np.asarray([f * (name in row) for f, row in zip(factors, rows)], dtype).reshape(count) for name in names},
+        weights={name: np.array([f if name in row else 0.0 for f, row in zip(factors, rows)]).astype(dtype) for name in names},
         cutoff=topologies[0].cutoff,
         kgrid=shape.kgrid,
         k_cutoff=topologies[0].k_cutoff,
@@ -172,13 +171,14 @@ def _topology(state: State) -> Topology:
     return topology
 
 
-def _stack(arrays: list[Any], shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def _stack(arrays: list[Any], shape: tuple[int, ...], dtype: Any) -> Any:
     """Arrays, zero-padded at the end of each axis, on a leading axis; None gives zeros."""
     out = np.zeros((len(arrays), *shape), dtype)
     for row, array in enumerate(arrays):
         if array is not None:
             values = np.asarray(array)
-            out[(row, *(slice(n) for n in values.shape))] = values
+            place: Any = (row, *(slice(n) for n in values.shape))
+            out[place] = values
     return out
 
 

@@ -65,4 +65,4 @@ def _read(journal: Path) -> dict[int, float]:
     if whole != text:
         with journal.open("r+") as file:
             file.truncate(len(whole))
-    return {int(step): float(seconds) for step, seconds in (line.split(",") for line in whole.splitlines())}
+    return {int(step): float(seconds) for step, seconds, *_ in (line.split(",") for line in whole.splitlines())}

@@ -30,6 +30,7 @@ from ferrojax.training.report import MetricsFile, Progress, epoch_line, metrics_
 
 MAX_SKIPPED_IN_A_ROW = 50
 STEPS_BETWEEN_VALIDATIONS = 100  # at least, where epochs are shorter
+SECONDS_BETWEEN_PLOTS = 60.0
 
 SaveWeights = Callable[[str, Any, Mapping[str, Any]], None]
 
@@ -106,6 +107,7 @@ class Trainer:
 
     def _loop(self, state: TrainState, caught: list[int]) -> TrainState:
         saved, here = time.monotonic(), self.position
+        self._plotted = saved
         while (progress := self._clock.progress(here.step)) < 1.0:
             order = epoch_order(self.train, self.config.optimizer.batch_size, self.config.seed, here.epoch)
             for bucket, places in order[here.batch :]:
@@ -125,6 +127,7 @@ class Trainer:
                     self._validate(state, progress)
         self._validate(state, 1.0)
         self._checkpoint(state)
+        self._plot()
         return state
 
     def _compile(self, state: TrainState) -> None:
@@ -186,11 +189,16 @@ class Trainer:
         self._report.line(epoch_line(asdict(here), minutes, rate, loss, errors))
 
     def _checkpoint(self, state: TrainState) -> None:
-        """Checkpoint, averaged weights and plots."""
+        """Checkpoint, averaged weights and, at most once a minute, plots."""
         self._read_losses()
         self.position.seconds = self._clock.seconds
         self._checkpoints.save(self.position.step, state, asdict(self.position))
         self.save_weights("last", jax.device_get(state.ema), {"step": self.position.step})
+        if time.monotonic() - self._plotted > SECONDS_BETWEEN_PLOTS:
+            self._plot()
+            self._plotted = time.monotonic()
+
+    def _plot(self) -> None:
         learning_curve(self._metrics.path, self.folder / "learning_curve.png")
         if self._pairs:
             parity_plot(self._pairs, self.folder / "parity.png")
@@ -209,7 +217,7 @@ def _caught_signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def note(number: int, _frame: Any) -> None:
         caught.append(number)

@@ -45,7 +45,8 @@ def predict(model: Model, params: Any, state: State, born: bool) -> dict[str, Ar
 
     Returns eV, eV/Å, eV/Å³ (tension positive), e·Å, e·Å²/V, and e, unlabelled atoms zero.
     """
-    identity = jnp.eye(3, dtype=state.cell.dtype)
+    # Zero made from the cell: a constant would be one value for all devices of a mesh, and its gradient their sum.
+    zero_strain = 0.0 * state.cell
 
     def energy(positions, strain):
         strained = apply_strain(state.replace(positions=positions), strain)
@@ -59,7 +60,7 @@ def predict(model: Model, params: Any, state: State, born: bool) -> dict[str, Ar
         moved = state.replace(positions=positions)
         return dipole(model, model.terms(params, moved).flow, moved)
 
-    value, pull_back, (total_dipole, polarizability) = jax.vjp(energy, state.positions, 0.0 * identity, has_aux=True)
+    value, pull_back, (total_dipole, polarizability) = jax.vjp(energy, state.positions, zero_strain, has_aux=True)
     gradient, strain_gradient = pull_back(jnp.ones_like(value))
     values = {
         "energy": value,
@@ -112,7 +113,7 @@ def minimum_image(vector: Float[Array, "*n 3"], cell: Float[Array, "*n 3 3"]) ->
 
 def precise_sum(values: Float[Array, " n"]) -> Float[Array, ""]:
     """Sum in float64 where JAX has it enabled, else pairwise in float32."""
-    if jax.config.jax_enable_x64:
+    if jax.config.read("jax_enable_x64"):
         return jnp.sum(values, dtype=jnp.float64)
     while len(values) > 1:
         values = jnp.pad(values, (0, len(values) % 2))
