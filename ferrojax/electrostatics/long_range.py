@@ -1,0 +1,36 @@
+"""The long-range energy of a model: the Ewald sum for small cells, the mesh for large ones."""
+
+from __future__ import annotations
+
+from jaxtyping import Array, Float
+
+from ferrojax.electrostatics.ewald import ewald_energy
+from ferrojax.electrostatics.mesh import mesh_energy
+from ferrojax.errors import FerrojaxError
+
+# Above this many atoms the mesh is the faster on CPU (benchmarks/electrostatics.py).
+CROSSOVER = 1000
+
+
+def long_range_energy(
+    charges: Float[Array, " atoms"],
+    positions: Float[Array, "atoms 3"],
+    cell: Float[Array, "3 3"],
+    kgrid: tuple[int, int, int],
+    smearing: float,
+    method: str = "auto",
+) -> Float[Array, ""]:
+    """Tin-foil energy of Gaussian charges, eV, by ``ewald_energy`` or ``mesh_energy``.
+
+    ``method`` is "ewald", "mesh", or "auto": the mesh above ``CROSSOVER`` atoms. The
+    choice is made by shape, so it costs nothing inside jit. The mesh agrees with
+    Ewald to about 1e-4 of the forces but breaks translation invariance by as much,
+    and with it the acoustic sum rule: ask for "ewald" in phonons and response.
+
+    Raises:
+        FerrojaxError: unknown method.
+    """
+    if method not in ("auto", "ewald", "mesh"):
+        raise FerrojaxError(f"long-range method must be 'auto', 'ewald' or 'mesh'; got {method!r}.")
+    mesh = method == "mesh" or (method == "auto" and len(charges) > CROSSOVER)
+    return (mesh_energy if mesh else ewald_energy)(charges, positions, cell, kgrid, smearing)
