@@ -35,7 +35,9 @@ def supercell(atoms: int, seed: int) -> Atoms:
     for axis in range(3):
         if 5 * np.prod(repeats) < atoms * 0.95:
             repeats[axis] += 1
-    unit = Atoms("PbTiO3", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)], cell=[3.97] * 3, pbc=True)
+    unit = Atoms(
+        "PbTiO3", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)], cell=[3.97] * 3, pbc=True
+    )
     structure = unit * repeats
     structure.rattle(0.05, seed=seed)
     return structure

@@ -13,7 +13,16 @@ from scipy.spatial.transform import Rotation
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model, ModelConfig, preset
-from ferrojax.potential.basis import IRREPS, SLICES, angular_basis, clebsch_gordan, couplings, envelope, radial_basis, symmetric_product_table
+from ferrojax.potential.basis import (
+    IRREPS,
+    SLICES,
+    angular_basis,
+    clebsch_gordan,
+    couplings,
+    envelope,
+    radial_basis,
+    symmetric_product_table,
+)
 from ferrojax.potential.interaction import Message, Product
 from ferrojax.potential.repulsion import repulsion_energy
 from ferrojax.units import COULOMB
@@ -22,7 +31,9 @@ ELEMENTS = ("Pb", "Ti", "O")
 
 
 def perovskite(seed: int = 0, rattle: float = 0.15) -> Atoms:
-    atoms = Atoms("PbTiO3", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.54), (0.5, 0.5, 0.05), (0.5, 0, 0.55), (0, 0.5, 0.55)], cell=np.eye(3), pbc=True)
+    atoms = Atoms(
+        "PbTiO3", scaled_positions=[(0, 0, 0), (0.5, 0.5, 0.54), (0.5, 0.5, 0.05), (0.5, 0, 0.55), (0, 0.5, 0.55)], cell=np.eye(3), pbc=True
+    )
     atoms.set_cell([(3.9, 0.1, 0), (-0.2, 4.0, 0.15), (0.1, 0, 4.15)], scale_atoms=True)
     atoms.rattle(rattle, seed=seed)
     return atoms
@@ -75,7 +86,9 @@ def test_layers_are_equivariant(sign):
     radial, neighbors = rng.normal(size=(atoms, slots, 3)), rng.integers(0, atoms, (atoms, slots))
     species = rng.integers(0, 2, atoms)
     turned = np.einsum("ab,ibk->iak", wigner, features)
-    np.testing.assert_allclose(angular_basis(jnp.asarray(directions @ matrix.T)), angular_basis(jnp.asarray(directions)) @ wigner.T, atol=1e-10)
+    np.testing.assert_allclose(
+        angular_basis(jnp.asarray(directions @ matrix.T)), angular_basis(jnp.asarray(directions)) @ wigner.T, atol=1e-10
+    )
     product, message = Product(channels, 2), Message(channels, 2)
     params = product.init(jax.random.key(0), features, species)
     before, after = product.apply(params, features, species), product.apply(params, turned, species)
@@ -118,7 +131,9 @@ def test_padding_atoms_change_nothing(name):
     model, params = random_model(name)
     state = model.prepare(perovskite(), dtype=np.float64)
     padded = state.replace(
-        positions=jnp.concatenate([state.positions, jnp.zeros((3, 3))]), numbers=jnp.concatenate([state.numbers, jnp.zeros(3, jnp.int32)]), topology=None
+        positions=jnp.concatenate([state.positions, jnp.zeros((3, 3))]),
+        numbers=jnp.concatenate([state.numbers, jnp.zeros(3, jnp.int32)]),
+        topology=None,
     )
     padded = model.prepare(padded)
     a, b = model.terms(params, state), model.terms(params, padded)
@@ -169,7 +184,12 @@ def test_repulsion_is_the_published_function():
 
     r, reach = 0.9, 1.60 + 0.66
     a = 0.46850 / (22**0.23 + 8**0.23)
-    phi = 0.18175 * np.exp(-3.19980 * r / a) + 0.50986 * np.exp(-0.94229 * r / a) + 0.28022 * np.exp(-0.40290 * r / a) + 0.02817 * np.exp(-0.20162 * r / a)
+    phi = (
+        0.18175 * np.exp(-3.19980 * r / a)
+        + 0.50986 * np.exp(-0.94229 * r / a)
+        + 0.28022 * np.exp(-0.40290 * r / a)
+        + 0.02817 * np.exp(-0.20162 * r / a)
+    )
     x = r / reach
     expected = COULOMB * 22 * 8 / r * phi * (1 - 10 * x**3 + 15 * x**4 - 6 * x**5)
     assert pair(r) == pytest.approx(expected, rel=1e-3)

@@ -42,11 +42,7 @@ def angular_basis(directions: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
 def couplings(left: int, right: int) -> tuple[tuple[int, int, int], ...]:
     """Triples (l1, l2, l3) with l1 <= left, l2 <= right, l3 <= 2 that obey the triangle rule and parity."""
     return tuple(
-        (a, b, c)
-        for a in range(left + 1)
-        for b in range(right + 1)
-        for c in DEGREES
-        if abs(a - b) <= c <= a + b and (a + b + c) % 2 == 0
+        (a, b, c) for a in range(left + 1) for b in range(right + 1) for c in DEGREES if abs(a - b) <= c <= a + b and (a + b + c) % 2 == 0
     )
 
 

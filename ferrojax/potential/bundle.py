@@ -29,7 +29,8 @@ def save_model(path: str | Path, model: Model, params: Any, info: Mapping[str, A
     """
     folder = Path(path)
     buffer = io.BytesIO()
-    np.savez(buffer, **{"/".join(k): np.asarray(v) for k, v in flatten_dict(jax.device_get(params)).items()})
+    arrays: dict[str, Any] = {"/".join(k): np.asarray(v) for k, v in flatten_dict(jax.device_get(params)).items()}
+    np.savez(buffer, **arrays)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     name = f"params-{digest[:12]}.npz"
@@ -43,7 +44,9 @@ def save_model(path: str | Path, model: Model, params: Any, info: Mapping[str, A
             if old.name != name:
                 old.unlink()
     except OSError as error:
-        raise FerrojaxError(f"{folder}: the model cannot be written ({error.strerror}); free disk space or choose another folder.") from None
+        raise FerrojaxError(
+            f"{folder}: the model cannot be written ({error.strerror}); free disk space or choose another folder."
+        ) from None
 
 
 def load_model(path: str | Path) -> tuple[Model, Any, dict[str, Any]]:
@@ -88,7 +91,9 @@ def _check_shapes(folder: Path, model: Model, params: Any) -> None:
     have = {k: v.shape for k, v in flatten_dict(params).items()}
     if want != have:
         different = sorted("/".join(k) for k in set(want) ^ set(have) or {k for k in want if want[k] != have[k]})
-        raise FerrojaxError(f"{folder}: the parameters do not fit the configuration ({different[:3]}); it was made by another version: retrain.")
+        raise FerrojaxError(
+            f"{folder}: the parameters do not fit the configuration ({different[:3]}); it was made by another version: retrain."
+        )
 
 
 def _write(file: Path, data: bytes) -> None:

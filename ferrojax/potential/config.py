@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from ase.data import atomic_numbers
 
@@ -60,7 +61,8 @@ class ModelConfig:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise FerrojaxError(f"unknown model settings {sorted(unknown)}; known: {sorted(f.name for f in fields(cls))}.")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**settings)
 
 
 PRESETS = {"fast": {"layers": 1, "channels": 16, "hidden": 48}, "accurate": {"layers": 2, "channels": 24, "hidden": 64}}

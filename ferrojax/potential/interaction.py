@@ -7,8 +7,6 @@ Clebsch-Gordan tensors are applied once per atom, never once per bond.
 
 from __future__ import annotations
 
-import math
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -51,9 +49,7 @@ class Product(nn.Module):
     elements: int
 
     @nn.compact
-    def __call__(
-        self, features: Float[Array, "atoms 9 channels"], species: Int[Array, " atoms"]
-    ) -> Float[Array, "atoms 9 channels"]:
+    def __call__(self, features: Float[Array, "atoms 9 channels"], species: Int[Array, " atoms"]) -> Float[Array, "atoms 9 channels"]:
         left, right, table, degrees = symmetric_product_table()
         mix = self.param("mix", nn.initializers.normal(0.15), (self.elements, len(degrees), self.channels))[species]
         pairs = features[:, left] * features[:, right]

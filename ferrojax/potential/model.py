@@ -99,9 +99,9 @@ class Network(nn.Module):
 class Model:
     """A potential of a given configuration; parameters are passed to every call.
 
-        params = model.init(jax.random.key(0))
-        state = model.prepare(atoms)
-        terms = model.terms(params, state)
+    params = model.init(jax.random.key(0))
+    state = model.prepare(atoms)
+    terms = model.terms(params, state)
     """
 
     config: ModelConfig
@@ -123,7 +123,8 @@ class Model:
         distance = safe_length(vectors, topology.mask)
         # Pairs in the skin carry nothing; excluding them keeps the repulsion finite-range too.
         mask = topology.mask & (distance < self.config.cutoff)
-        energy, flow, polarizability = Network(self.config).apply(params, vectors, mask, topology.neighbors, species, real)
+        outputs: Any = Network(self.config).apply(params, vectors, mask, topology.neighbors, species, real)
+        energy, flow, polarizability = outputs
         energy = energy + repulsion_energy(distance, mask, state.numbers, topology.neighbors)
         charges = self.formal_charges(state) - jnp.sum(flow, 1)
         charges = charges.at[topology.neighbors].add(flow)
@@ -168,8 +169,7 @@ class Model:
         unknown = sorted(set(np.asarray(state.numbers).tolist()) - known)
         if unknown:
             raise FerrojaxError(
-                f"{name}: the model does not know {[chemical_symbols[z] for z in unknown]}; "
-                f"it was made for {list(self.config.elements)}."
+                f"{name}: the model does not know {[chemical_symbols[z] for z in unknown]}; it was made for {list(self.config.elements)}."
             )
         tolerance = k_tolerance or K_TOLERANCE[np.dtype(state.positions.dtype).name]
         k_cutoff = math.sqrt(math.log(1.0 / tolerance)) / self.config.smearing
