@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -54,7 +54,7 @@ def fit_reference_energies(frames: Sequence[Frame]) -> References:
     return references
 
 
-def reference_energy(frame: Frame, references: References) -> float:
+def reference_energy(frame: Frame, references: Mapping[str, Mapping[str, float]]) -> float:
     """Sum of the reference energies of the atoms, eV.
 
     Raises FerrojaxError for a data set or an element without reference energies.
