@@ -13,7 +13,8 @@ from ferrojax.errors import FerrojaxError
 
 if TYPE_CHECKING:
     from ferrojax.calculator import FerrojaxCalculator
-    from ferrojax.data import Frame, load_pbtio3, read_frames
+    from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy
+    from ferrojax.dynamics import NVE, Langevin, run
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
     from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
@@ -28,13 +29,16 @@ _HOME = {
     "Boundary": "electrostatics.boundary",
     "FerrojaxCalculator": "calculator",
     "Frame": "data",
+    "Langevin": "dynamics",
     "Model": "potential",
     "ModelConfig": "potential",
+    "NVE": "dynamics",
     "State": "state",
     "born_charges": "response.first",
     "chi_inf": "response.first",
     "energy_forces_stress": "response.first",
     "evaluate": "training.evaluate",
+    "fit_reference_energies": "data",
     "from_ase": "state",
     "load_model": "potential",
     "load_pbtio3": "data",
@@ -43,6 +47,8 @@ _HOME = {
     "polarization_quantum": "response.first",
     "preset": "potential",
     "read_frames": "data",
+    "reference_energy": "data",
+    "run": "dynamics",
     "save_model": "potential",
     "to_ase": "state",
     "train": "training.api",
@@ -53,13 +59,16 @@ __all__ = [
     "FerrojaxCalculator",
     "FerrojaxError",
     "Frame",
+    "Langevin",
     "Model",
     "ModelConfig",
+    "NVE",
     "State",
     "born_charges",
     "chi_inf",
     "energy_forces_stress",
     "evaluate",
+    "fit_reference_energies",
     "from_ase",
     "load_model",
     "load_pbtio3",
@@ -68,6 +77,8 @@ __all__ = [
     "polarization_quantum",
     "preset",
     "read_frames",
+    "reference_energy",
+    "run",
     "save_model",
     "to_ase",
     "train",
