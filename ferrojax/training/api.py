@@ -63,7 +63,7 @@ def train(config: TrainConfig | str | Path | dict[str, Any], resume: bool = True
     _open_folder(folder, settings, resume)
     frames = load_frames(settings.data, settings.seed)
     model = build_model(settings.model, frames.train + frames.validation)
-    initial = model.init(jax.random.key(settings.seed))
+    initial = _initial_params(settings, model)
     zeros = fit_reference_energies(frames.train)
     train_set = pack(frames.train, model, zeros, frames.weights, max_buckets=settings.max_buckets)
     train_set, references = align_to_model(model, initial, train_set, zeros)
@@ -77,6 +77,19 @@ def train(config: TrainConfig | str | Path | dict[str, Any], resume: bool = True
     trainer = Trainer(settings, model, train_set, validation, references, save_weights, quiet)
     trainer.run(init_state(initial, settings.optimizer))
     return _finish(folder, frames)
+
+
+def _initial_params(settings: TrainConfig, model: Model) -> Any:
+    """Random parameters, or those of the model folder that ``model.start_from`` names."""
+    if settings.model.start_from is None:
+        return model.init(jax.random.key(settings.seed))
+    start, params, _ = load_model(settings.model.start_from)
+    if start != model:
+        raise FerrojaxError(
+            f"model.start_from: {settings.model.start_from} is another model ({start.config}); give the model section its preset, "
+            "elements and settings, or leave start_from out."
+        )
+    return jax.tree.map(jax.numpy.asarray, params)
 
 
 def _finish(folder: Path, frames: Frames) -> TrainResult:
@@ -120,7 +133,7 @@ def _essential(values: dict[str, Any]) -> dict[str, Any]:
 
 def _provenance(settings: TrainConfig, frames: Frames) -> dict[str, Any]:
     """Where a model comes from: data (names only, no paths), frames, settings and versions."""
-    chosen = settings.model_dump(exclude={"data": {"__all__": {"path"}}, "output": True})
+    chosen = settings.model_dump(exclude={"data": {"__all__": {"path"}}, "model": {"start_from"}, "output": True})
     return {
         "datasets": sorted({f.dataset for f in frames.train}),
         "train_frames": len(frames.train),

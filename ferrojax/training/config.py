@@ -48,6 +48,7 @@ class PotentialConfig(Section):
 
     elements: by default those of the data. formal_charges: integer charge of elements, e; usual
     oxidation states by default. eps_inf: electronic dielectric constant. changes: other settings.
+    start_from: folder of a trained model of the same settings to go on from, relative to the configuration file.
     """
 
     preset: Literal["fast", "accurate"] = "fast"
@@ -55,6 +56,7 @@ class PotentialConfig(Section):
     formal_charges: dict[str, int] = {}
     eps_inf: float = Field(6.0, ge=1)
     changes: dict[str, int | float] = {}
+    start_from: str | None = None
 
 
 class LabelValues(Section):
@@ -185,4 +187,6 @@ def _known_keys(location: tuple[int | str, ...]) -> str:
 def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
     data = [d if d.path == EMBEDDED else d.model_copy(update={"path": str(base / d.path)}) for d in config.data]
     output = config.output.model_copy(update={"folder": str(base / config.output.folder)})
-    return config.model_copy(update={"data": data, "output": output})
+    start = config.model.start_from
+    model = config.model.model_copy(update={"start_from": start and str(base / start)})
+    return config.model_copy(update={"data": data, "model": model, "output": output})
