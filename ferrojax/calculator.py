@@ -43,6 +43,7 @@ class FerrojaxCalculator(Calculator):
         dataset: whose reference energies to add; by default the only one there is, none if there
             are none, and "" for none.
         skin: Å; atoms may move by half of it before the topology is rebuilt.
+        source: what error messages call the structure.
 
     Compiled functions are shared by all structures of one shape; neighbour slots only grow.
 
@@ -63,12 +64,12 @@ class FerrojaxCalculator(Calculator):
         dtype: Any = None,
         dataset: str | None = None,
         skin: float = 0.5,
-        name: str = "structure",
+        source: str = "structure",
     ) -> None:
         super().__init__(field=tuple(field))
-        self.name = name
+        self.source = source
         self.model, self.model_params, self.skin = model, params, skin
-        self.dtype = dtype or jnp.zeros(0).dtype
+        self.dtype = np.dtype(dtype or jnp.zeros(0).dtype).type
         self.references = _references(info or {}, dataset)
         self.enthalpy = make_enthalpy(model, boundary)
         self.state: State | None = None
@@ -115,21 +116,21 @@ class FerrojaxCalculator(Calculator):
 
     def _update(self, atoms: Atoms) -> State:
         """The state of the atoms; the topology is kept while it is valid, and its shapes beyond that."""
-        new = from_ase(atoms, self.dtype, self.name)
+        new = from_ase(atoms, self.dtype, self.source)
         old = self.state
         if old is not None and np.array_equal(old.numbers, new.numbers):
             state = new.replace(topology=old.topology)
             self.state = state if bool(_is_valid(state)) else rebuild(state)
         else:
             slots = None if old is None else old.topology.mask.shape[1]
-            state = self.model.prepare(new, skin=self.skin, slots=slots, name=self.name)
+            state = self.model.prepare(new, skin=self.skin, slots=slots, name=self.source)
             self.state = rebuild(state) if bool(state.topology.overflow) else state
         return self.state
 
     def _reference_energy(self) -> float:
         missing = sorted(set(self.atoms.symbols) - set(self.references)) if self.references else []
         if missing:
-            raise FerrojaxError(f"{self.name}: the data set has no reference energy for {missing}; pass dataset='' to leave them out.")
+            raise FerrojaxError(f"{self.source}: the data set has no reference energy for {missing}; pass dataset='' to leave them out.")
         return float(sum(self.references[s] for s in self.atoms.symbols)) if self.references else 0.0
 
 

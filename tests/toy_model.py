@@ -13,7 +13,7 @@ import numpy as np
 from ase import Atoms
 
 from ferrojax.potential.model import Terms
-from ferrojax.state import from_ase
+from ferrojax.state import State, from_ase
 from ferrojax.topology import edge_vectors, with_topology
 
 
@@ -29,7 +29,7 @@ class ToyModel:
         return jnp.where(state.numbers > 0, sign, 0.0).astype(state.cell.dtype)
 
     def prepare(self, atoms, dtype=np.float64, skin=0.0, k_tolerance=1e-12, slots=None, kgrid=None, name="structure"):
-        state = from_ase(atoms, dtype, name)
+        state = atoms if isinstance(atoms, State) else from_ase(atoms, dtype, name)
         k_cutoff = float(np.sqrt(-np.log(k_tolerance))) / self.config.smearing
         return with_topology(state, self.config.cutoff, skin, k_cutoff, slots=slots, kgrid=kgrid)
 

@@ -53,7 +53,7 @@ def run(
     *,
     key: Array | None = None,
     temperature: float | None = None,
-    field: Sequence[float] | np.ndarray | FieldOfTime = (0.0, 0.0, 0.0),
+    field: Sequence[float] | np.ndarray | Array | FieldOfTime = (0.0, 0.0, 0.0),
     every: int = 10,
     progress: Progress | None = None,
     keep_positions: bool = True,

@@ -42,7 +42,7 @@ def relax(
     enthalpy: Enthalpy,
     params: Any,
     state: State,
-    field: Sequence[float] | np.ndarray = (0.0, 0.0, 0.0),
+    field: Sequence[float] | np.ndarray | Array = (0.0, 0.0, 0.0),
     cell: bool | np.ndarray = True,
     force_tolerance: float = 1e-3,
     stress_tolerance: float = 0.01 * GPA,

@@ -1,0 +1,62 @@
+"""Relaxation in a field against stationarity, ASE's optimiser and finite differences."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase.filters import FrechetCellFilter
+from ase.optimize import BFGS
+from toy_model import ToyModel, rattled_triclinic
+
+from ferrojax.calculator import FerrojaxCalculator
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.equilibrium.relax import relax
+from ferrojax.errors import FerrojaxError
+from ferrojax.response.first import born_charges, energy_forces_stress
+
+MODEL = ToyModel()
+ENTHALPY = make_enthalpy(MODEL)
+
+
+def begin(skin=1.0):
+    return MODEL.prepare(rattled_triclinic(), skin=skin)
+
+
+def test_cell_and_positions_reach_the_minimum_that_ase_finds():
+    found = relax(ENTHALPY, MODEL.params, begin(), force_tolerance=1e-5, stress_tolerance=1e-6)
+    atoms = rattled_triclinic()
+    atoms.calc = FerrojaxCalculator(MODEL, MODEL.params)
+    assert BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-4, steps=500)
+    assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
+    assert float(found.state.volume) == pytest.approx(atoms.get_volume(), rel=1e-4)
+    energy, forces, stress = energy_forces_stress(ENTHALPY, MODEL.params, found.state, jnp.zeros(3))
+    assert np.linalg.norm(forces, axis=1).max() <= 1e-5 and np.abs(stress).max() <= 1e-6
+    assert float(energy) == pytest.approx(found.energy, abs=1e-12)
+
+
+def test_a_field_displaces_the_atoms_by_their_born_charges():
+    """K u = Z*ᵀ E to first order: the relaxed forces without field are minus those of the field."""
+    rest = relax(ENTHALPY, MODEL.params, begin(), cell=False, force_tolerance=1e-8)
+    field = jnp.array([0.0, 0.0, 1e-4])
+    moved = relax(ENTHALPY, MODEL.params, rest.state, field, cell=False, force_tolerance=1e-8)
+    np.testing.assert_array_equal(moved.state.cell, rest.state.cell)
+    restoring = energy_forces_stress(ENTHALPY, MODEL.params, moved.state, jnp.zeros(3))[1]
+    born = born_charges(ENTHALPY, MODEL.params, rest.state, jnp.zeros(3))
+    np.testing.assert_allclose(restoring, -jnp.einsum("a,iab->ib", field, born), atol=1e-3 * 1e-4)
+
+
+def test_masked_strain():
+    only_z = np.zeros((3, 3))
+    only_z[2, 2] = 1.0
+    before = begin()
+    found = relax(ENTHALPY, MODEL.params, before, cell=only_z)
+    np.testing.assert_allclose(found.state.cell[:, :2], before.cell[:, :2], atol=1e-12)
+    assert abs(float(found.state.cell[2, 2] - before.cell[2, 2])) > 1e-3
+    stress = energy_forces_stress(ENTHALPY, MODEL.params, found.state, jnp.zeros(3))[2]
+    assert abs(stress[2, 2]) <= 0.01 / 160.2 < abs(stress[0, 0])
+    with pytest.raises(FerrojaxError, match="symmetric"):
+        relax(ENTHALPY, MODEL.params, before, cell=np.triu(np.ones((3, 3))))
+
+
+def test_too_few_steps_fail_loudly():
+    with pytest.raises(FerrojaxError, match="not converged after 3 steps: largest force"):
+        relax(ENTHALPY, MODEL.params, begin(), max_steps=3)
