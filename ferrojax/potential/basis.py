@@ -59,7 +59,7 @@ def symmetric_product_table() -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple
     Returns the index pair (left, right) of each distinct component product, the matrix
     that maps these to coupled components, and the l of each path in order.
     """
-    left, right = np.triu_indices(9)
+    left, right = (side.astype(np.int32) for side in np.triu_indices(9))  # int64 fails where x64 was enabled, then disabled
     paths = [p for p in couplings(2, 2) if p[0] <= p[1]]
     columns = []
     for a, b, c in paths:
