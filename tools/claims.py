@@ -109,7 +109,8 @@ def save(claims: dict[str, Claim]) -> None:
 
 def update(claims: dict[str, Claim], name: str, **changes: Any) -> None:
     """Set fields of a claim, new or old; a new value brings device, versions, commit and met up to date."""
-    blank: dict[str, Any] = {"id": name, "value": None, "unit": "", "target": "", "met": False, "device": None, "versions": {}, "commit": None}
+    blank: dict[str, Any] = {"id": name, "value": None, "unit": "", "target": "", "met": False}
+    blank |= {"device": None, "versions": {}, "commit": None}
     entry = (claims[name].model_dump() if name in claims else blank) | changes
     if changes.get("value") is not None:
         entry |= {"versions": versions(), "commit": commit(), "device": changes.get("device") or device()}
