@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self.folder = folder
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True)
         try:
@@ -44,18 +46,19 @@ class Checkpoints:
         try:
             saved = self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(arrays), position=ocp.args.JsonSave(meta)))
             self._manager.wait_until_finished()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  TensorStore reports a full disk in several types
+            self._remove_unfinished()
             raise FerrojaxError(
                 f"{self.folder}: checkpoint {step} could not be written ({_reason(error)}); free disk space and start again, "
                 "training resumes from the checkpoint before."
-            ) from error
+            ) from None
         if not saved:
             raise FerrojaxError(f"{self.folder}: checkpoint {step} was not written; remove newer checkpoints from the folder.")
 
     def restore(self, template: Any, step: int | None = None) -> tuple[Any, dict[str, Any]]:
         """State (NumPy arrays) and position of one checkpoint, the newest by default.
 
-        Raises FerrojaxError, naming it and the one before, if it is damaged or of another model.
+        Raises FerrojaxError if it is damaged (naming the one before) or of another model.
         """
         chosen = self.steps[-1] if step is None else step
         arrays = jax.tree.map(np.asarray, template)
@@ -68,11 +71,22 @@ class Checkpoints:
             state, position, damage = None, {}, _reason(error)
         if damage:
             raise FerrojaxError(self._damaged(chosen, damage))
+        if _shapes(state) != _shapes(arrays):
+            raise FerrojaxError(f"{self.folder / str(chosen)}: the checkpoint is of another model or optimiser; choose another folder.")
         return state, position
 
     def close(self) -> None:
         """Release the folder."""
         self._manager.close()
+
+    def _remove_unfinished(self) -> None:
+        """Remove temporary folders of a failed save; its other threads may still be writing for a moment."""
+        for _ in range(50):
+            for folder in self.folder.glob("*tmp*"):
+                shutil.rmtree(folder, ignore_errors=True)
+            time.sleep(0.02)
+            if not list(self.folder.glob("*tmp*")):
+                return
 
     def _damaged(self, step: int, reason: str) -> str:
         before = [s for s in self.steps if s < step]
@@ -88,6 +102,10 @@ def checksum(tree: Any) -> str:
         digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {np.shape(leaf)}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _shapes(tree: Any) -> list[tuple[str, tuple[int, ...], str]]:
+    return [(jax.tree_util.keystr(p), np.shape(x), str(np.asarray(x).dtype)) for p, x in jax.tree_util.tree_leaves_with_path(tree)]
 
 
 def _reason(error: Exception) -> str:
