@@ -1,0 +1,5 @@
+"""From the embedded data to a switched ferroelectric in one call."""
+
+from ferrojax.quickstart.main import run
+
+__all__ = ["run"]

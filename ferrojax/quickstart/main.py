@@ -1,0 +1,173 @@
+"""The stages of the quick start, one after the other, and what they leave behind."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ferrojax import __version__
+from ferrojax.commands import error_table
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
+from ferrojax.potential import save_model
+from ferrojax.quickstart.figure import draw
+from ferrojax.quickstart.fit import EPS_INF, PRESET, Fit, fit
+from ferrojax.quickstart.page import page
+from ferrojax.quickstart.statics import ATOMS, REFERENCE, REFERENCE_DIFFERENCE, REFERENCE_POLARIZATION, Statics, relax_phases
+from ferrojax.quickstart.switching import FIELD, TEMPERATURE, Switching, switch
+
+REPORTS = ("report.html", "report.json", "quickstart.png")
+EPS_NOTE = "configured, not trained: the data set has no polarizability label"
+
+
+def run(
+    output: str | Path = "runs/quickstart", minutes: float = 5.0, seed: int = 0, cells: int = 3, picoseconds: float = 4.0
+) -> dict[str, Any]:
+    """Train on the embedded PbTiO3 data, evaluate, relax, respond and switch; write a report.
+
+    Into ``output`` go report.html, report.json, quickstart.png, model/ (for load_model) and training/. An
+    earlier quick start there is replaced.
+
+    Args:
+        minutes: time for training. seed: of weights, held-out frames and thermostat.
+        cells: edge of the supercell of the dynamics, unit cells. picoseconds: its length.
+
+    Returns what report.json holds; ``warnings`` lists what went wrong.
+
+    Raises FerrojaxError for values out of range, and if the output cannot be written.
+    """
+    _check(minutes, cells, picoseconds)
+    folder, log = Path(output), Log()
+    _clear(folder)
+    text = f"preset '{PRESET}', {minutes:g} min, embedded PbTiO3 set (GPAW, PBEsol); the errors are of held-out frames"
+    with log.stage("training", text):
+        fitted = fit(folder / "training", minutes, seed)
+        save_model(folder / "model", fitted.model, fitted.params, fitted.info)
+    log.console.print(error_table(fitted.held_out))
+    enthalpy = make_enthalpy(fitted.model)
+    with log.stage("statics", "relax tetragonal and cubic PbTiO3, polarization, Born charges, in float64"), jax.enable_x64(True):
+        statics = relax_phases(fitted.model, enthalpy, fitted.params, log.warn)
+    for table in tables(statics):
+        log.console.print(table)
+    with log.stage("dynamics", f"{5 * cells**3} atoms, {TEMPERATURE:g} K, {picoseconds:g} ps, field ±{FIELD:g} V/Å along z"):
+        start = float(statics.polarization[2])
+        switching = switch(fitted.model, enthalpy, fitted.params, statics.tetragonal, start, seed, cells, picoseconds, log.line, log.warn)
+    if switching.reversals < 2:
+        log.warn(f"the polarization did not follow the field: plateau means (C/m²) {switching.plateaus}.")
+    with log.stage("report", "figure, JSON and HTML"):
+        report = _report(fitted, statics, switching, log, {"minutes": minutes, "seed": seed, "cells": cells})
+        _write(folder, report, fitted, statics, switching)
+    log.console.print(f"open {folder / 'report.html'}")
+    return report
+
+
+class Log:
+    """Lines with the time since the start; warnings are kept."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.warnings: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self._begun = time.monotonic()
+
+    @contextmanager
+    def stage(self, name: str, text: str) -> Iterator[None]:
+        """Announce a stage and say how long it took."""
+        begun = time.monotonic()
+        self.console.print(f"[bold]\\[{begun - self._begun:6.1f} s] {name}: {text}[/bold]")
+        yield
+        self.seconds[name] = taken = round(time.monotonic() - begun, 1)
+        self.console.print(f"\\[{time.monotonic() - self._begun:6.1f} s] done in {taken:g} s")
+
+    def line(self, text: str) -> None:
+        """A line of progress."""
+        self.console.print("           " + text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """A line that cannot be missed, also in the report."""
+        self.warnings.append(text)
+        self.console.print(f"WARNING: {text}", style="bold red", markup=False)
+
+
+def tables(statics: Statics) -> list[Table]:
+    """Structure and polarization beside the reference, and the Born charges, for the terminal."""
+    structure = Table("tetragonal PbTiO3", "model", "reference (PBEsol)", title_justify="left")
+    for name, model, reference in structure_rows(statics):
+        structure.add_row(name, model, reference)
+    born = Table("Z* (e), tetragonal", "xx", "yy", "zz", caption=f"ε∞ = {EPS_INF} ({EPS_NOTE})", caption_justify="left")
+    for name, tensor in zip(ATOMS, statics.born):
+        born.add_row(name, *(f"{value:+.2f}" for value in np.diag(tensor)))
+    return [structure, born]
+
+
+def structure_rows(statics: Statics) -> list[tuple[str, str, str]]:
+    """(name, model, reference) as text."""
+    units = {"a": "a (Å)", "c": "c (Å)", "a cubic": "a cubic (Å)"}
+    rows = [(units.get(name, name), f"{value:.4f}", f"{REFERENCE[name]:.4f}") for name, value in statics.numbers.items()]
+    rows.append(("E cubic - tetragonal (meV/f.u.)", f"{statics.difference:.0f}", f"about {REFERENCE_DIFFERENCE:.0f}"))
+    rows.append(("P_s (C/m²)", f"{statics.polarization[2]:.3f}", REFERENCE_POLARIZATION))
+    return rows
+
+
+def _check(minutes: float, cells: int, picoseconds: float) -> None:
+    if not (minutes > 0 and cells >= 1 and picoseconds > 0):
+        raise FerrojaxError(f"quickstart: minutes {minutes:g}, cells {cells} and picoseconds {picoseconds:g} must be positive.")
+
+
+def _clear(folder: Path) -> None:
+    """Remove the reports of an earlier run, so that none of them outlives a run that fails."""
+    if folder.exists() and not folder.is_dir():
+        raise FerrojaxError(f"{folder}: is a file; choose another output folder.")
+    for name in REPORTS:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _report(fitted: Fit, statics: Statics, switching: Switching, log: Log, settings: dict[str, Any]) -> dict[str, Any]:
+    """Everything measured, as plain numbers."""
+    return {
+        "ferrojax": __version__,
+        "jax": jax.__version__,
+        "device": jax.devices()[0].device_kind,
+        "settings": settings | {"preset": PRESET, "field_V_per_A": FIELD, "temperature_K": TEMPERATURE},
+        "seconds": log.seconds,
+        "warnings": log.warnings,
+        "training": {
+            "steps": int(fitted.curve["step"][-1]),
+            "errors_held_out": fitted.held_out,
+            "errors_train": fitted.train,
+            "curve": {name: values.tolist() for name, values in fitted.curve.items()},
+        },
+        "structure": statics.numbers | {"converged": statics.converged},
+        "structure_reference": REFERENCE,
+        "energy_cubic_minus_tetragonal_meV": statics.difference,
+        "polarization_C_per_m2": statics.polarization.tolist(),
+        "polarization_path_C_per_m2": statics.path.tolist(),
+        "born_charges_e": {name: tensor.tolist() for name, tensor in zip(ATOMS, statics.born)},
+        "born_charges_cubic_e": {name: tensor.tolist() for name, tensor in zip(ATOMS, statics.born_cubic)},
+        "eps_inf": {"value": EPS_INF, "note": EPS_NOTE},
+        "switching": {
+            "atoms": switching.atoms,
+            "plateaus_C_per_m2": switching.plateaus,
+            "reversals": switching.reversals,
+            "time_fs": switching.time.tolist(),
+            "field_V_per_A": switching.field.tolist(),
+            "polarization_C_per_m2": switching.polarization.tolist(),
+            "mean_temperature_K": switching.temperature,
+        },
+    }
+
+
+def _write(folder: Path, report: dict[str, Any], fitted: Fit, statics: Statics, switching: Switching) -> None:
+    draw(folder / "quickstart.png", fitted, switching, structure_rows(statics), statics)
+    write_text(folder / "report.json", json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(folder / "report.html", page(folder, report, structure_rows(statics)))

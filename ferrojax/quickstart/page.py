@@ -1,0 +1,109 @@
+"""The report as one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+STYLE = """
+body { font: 16px/1.5 Georgia, serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { font-weight: normal; } h1 { font-size: 1.9rem; } h2 { font-size: 1.3rem; margin-top: 2rem; }
+img { width: 100%; } table { border-collapse: collapse; margin: .6rem 0; border-bottom: 1px solid; }
+td, th { padding: .12rem .9rem .12rem 0; text-align: right; font-weight: normal; font-variant-numeric: tabular-nums; }
+th { border-top: 1px solid; border-bottom: 1px solid; } td:first-child, th:first-child { text-align: left; }
+.warning { background: #fdecea; border-left: .3rem solid #d55e00; padding: .5rem 1rem; } .small { color: #555; font-size: .9rem; }
+"""
+QUANTITIES = ("energy", "forces", "stress", "dipole")
+
+
+def page(folder: Path, report: dict[str, Any], rows: list[tuple[str, str, str]]) -> str:
+    """HTML with the figures of ``folder`` inside; ``rows``: structure beside the reference."""
+    settings = report["settings"]
+    parts = [
+        "<h1>ferrojax quick start: PbTiO<sub>3</sub></h1>",
+        *(f'<p class="warning"><b>Warning.</b> {escape(text)}</p>' for text in report["warnings"]),
+        _summary(report),
+        _image(folder / "quickstart.png", "learning curve, force parity, relaxed structure, polarization in a field"),
+        "<h2>Errors</h2>",
+        _errors(report["training"]),
+        "<h2>Relaxed structure</h2>",
+        _table(("", "model", "reference (PBEsol)"), rows),
+        '<p class="small">Heights are fractions of c with Pb at 0.0943. The reference was relaxed with DFT in another code and is no part '
+        "of the training set. P_s is followed on the straight path from the cubic to the tetragonal phase; its references are "
+        "recalled from the literature, not computed with the settings of the training set.</p>",
+        "<h2>Born effective charges (e)</h2>",
+        _born(report),
+        "<h2>Electronic permittivity</h2>",
+        f"<p>ε<sub>∞</sub> = {report['eps_inf']['value']} ({escape(report['eps_inf']['note'])}). It screens the Ewald term of the "
+        "model. The polarizability readout is untrained and left out of the dynamics and of every number here.</p>",
+        "<h2>Field reversal</h2>",
+        _switching(report),
+        "<h2>All quantities, held-out frames</h2>",
+        _image(folder / "training" / "parity.png", "parity plots of the held-out frames"),
+        f'<p class="small">ferrojax {report["ferrojax"]}, JAX {report["jax"]}, {escape(report["device"])}, seed {settings["seed"]}. '
+        "Every number: report.json.</p>",
+    ]
+    body = "\n".join(parts)
+    head = f'<meta charset="utf-8"><title>ferrojax quick start</title><style>{STYLE}</style>'
+    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+
+
+def _summary(report: dict[str, Any]) -> str:
+    training, settings = report["training"], report["settings"]
+    frames = (training["errors_train"]["counts"]["frames"], training["errors_held_out"]["counts"]["frames"])
+    return (
+        f"<p>The preset <i>{settings['preset']}</i> was trained from scratch for {settings['minutes']:g} minutes "
+        f"({training['steps']:,} steps) on {frames[0]} frames of five atoms (GPAW, PBEsol: energy, forces, stress, Berry-phase "
+        f"dipole); {frames[1]} frames were held out. So little data makes a rough potential, good near the structures it has seen: "
+        "a demonstration, no model for production.</p>"
+    )
+
+
+def _errors(training: dict[str, Any]) -> str:
+    rows = []
+    for name in QUANTITIES:
+        held, seen = training["errors_held_out"][name], training["errors_train"][name]
+        rows.append(
+            (f"{name} ({held['unit']})", f"{seen['rmse']:.3g}", f"{held['rmse']:.3g}", f"{held['mae']:.3g}", f"{held['label_rms']:.3g}")
+        )
+    note = '<p class="small">Five held-out frames: these errors are themselves uncertain by tens of per cent.</p>'
+    return _table(("", "RMSE, training", "RMSE, held out", "MAE, held out", "rms of the labels"), rows) + note
+
+
+def _born(report: dict[str, Any]) -> str:
+    rows = []
+    for name, tensor in report["born_charges_e"].items():
+        cubic = np.diag(report["born_charges_cubic_e"][name])
+        rows.append((name, *(f"{v:+.2f}" for v in np.diag(tensor)), *(f"{v:+.2f}" for v in cubic)))
+    note = (
+        '<p class="small">No Born charge was among the labels: they follow from dipoles. For cubic PbTiO<sub>3</sub> the displacements '
+        "in the data give about Pb +3.9, Ti +7.0, O -5.55 along and -2.55 across the Ti-O bond.</p>"
+    )
+    return _table(("", "xx", "yy", "zz", "xx, cubic", "yy, cubic", "zz, cubic"), rows) + note
+
+
+def _switching(report: dict[str, Any]) -> str:
+    switching, settings = report["switching"], report["settings"]
+    times = {0: "did not reverse", 1: "reversed once", 2: "reversed with the field, both times"}
+    means = ", ".join(f"{name} {value:+.2f}" for name, value in switching["plateaus_C_per_m2"].items())
+    return (
+        f"<p>Langevin dynamics of {switching['atoms']} atoms at {settings['temperature_K']:g} K (jax-md, compiled with the field "
+        f"inside), E<sub>z</sub> = ±{settings['field_V_per_A']:g} V/Å, cell fixed at the relaxed tetragonal one. The polarization "
+        f"{times[switching['reversals']]}: mean P<sub>z</sub> late on each plateau (C/m²): {escape(means)}. A field this strong "
+        "reverses a perfect crystal at once; in a real one domain walls do it in far weaker fields.</p>"
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
+    return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>\n{lines}</table>"
+
+
+def _image(path: Path, text: str) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{escape(text)}" src="data:image/png;base64,{data}">'
