@@ -28,7 +28,8 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str
     drop E·a_i along each lattice vector stays fixed, so stress in a field is proper
     and does not depend on the branch of the dipole (Stengel, Spaldin and Vanderbilt,
     Nat. Phys. 5, 304 (2009)). On an axis of fixed displacement the entry of ``field``
-    is D/ε0, in V/Å.
+    is D/ε0, in V/Å: the Cartesian displacement, held as it is under strain (for D = 0 there
+    is no difference to holding its flux).
 
     ``long_range`` is "ewald", "mesh" or "auto" (Ewald up to 1,000 atoms, then the mesh, see
     ``long_range_energy``): response tensors of large cells want "ewald".
