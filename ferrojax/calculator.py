@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,7 +45,8 @@ class FerrojaxCalculator(Calculator):
         skin: Å; atoms may move by half of it before the topology is rebuilt.
         source: what error messages call the structure.
 
-    Compiled functions are shared by all structures of one shape; neighbour slots only grow.
+    Compiled functions are shared by all structures of one shape and by all calculators of one
+    model and boundary; neighbour slots only grow.
 
     Raises FerrojaxError for an element the model does not know, a bad cell or an unknown data set.
     """
@@ -71,7 +72,7 @@ class FerrojaxCalculator(Calculator):
         self.model, self.model_params, self.skin = model, params, skin
         self.dtype = np.dtype(dtype or jnp.zeros(0).dtype).type
         self.references = _references(info or {}, dataset)
-        self.enthalpy = make_enthalpy(model, boundary)
+        self.enthalpy = _enthalpy(model, boundary)
         self.state: State | None = None
 
     @classmethod
@@ -135,6 +136,13 @@ class FerrojaxCalculator(Calculator):
 
 
 _is_valid = jax.jit(is_valid)
+_shared = functools.lru_cache(maxsize=32)(make_enthalpy)
+
+
+def _enthalpy(model: Model, boundary: Boundary) -> Callable:
+    """One function per model and boundary, since compiled code is kept per function; arrays cannot be looked up."""
+    hashable = isinstance(boundary.reference_dipole, tuple)
+    return _shared(model, boundary) if hashable else make_enthalpy(model, boundary)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -1,17 +1,16 @@
-"""Relaxation in a field against stationarity, ASE's optimiser and finite differences."""
+"""Relaxation in a field: stationarity, stability, response to the field, loud failure."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ase.filters import FrechetCellFilter
-from ase.optimize import BFGS
 from toy_model import ToyModel, rattled_triclinic
 
-from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.response.first import born_charges, energy_forces_stress
+from ferrojax.topology import is_valid
 
 MODEL = ToyModel()
 ENTHALPY = make_enthalpy(MODEL)
@@ -21,16 +20,20 @@ def begin(skin=1.0):
     return MODEL.prepare(rattled_triclinic(), skin=skin)
 
 
-def test_cell_and_positions_reach_the_minimum_that_ase_finds():
+def test_cell_and_positions_reach_a_minimum():
+    """Stationary, and higher in energy in every direction tried."""
     found = relax(ENTHALPY, MODEL.params, begin(), force_tolerance=1e-5, stress_tolerance=1e-6)
-    atoms = rattled_triclinic()
-    atoms.calc = FerrojaxCalculator(MODEL, MODEL.params)
-    assert BFGS(FrechetCellFilter(atoms), logfile=None).run(fmax=1e-4, steps=500)
-    assert found.energy == pytest.approx(atoms.get_potential_energy(), abs=1e-6)
-    assert float(found.state.volume) == pytest.approx(atoms.get_volume(), rel=1e-4)
     energy, forces, stress = energy_forces_stress(ENTHALPY, MODEL.params, found.state, jnp.zeros(3))
-    assert np.linalg.norm(forces, axis=1).max() <= 1e-5 and np.abs(stress).max() <= 1e-6
     assert float(energy) == pytest.approx(found.energy, abs=1e-12)
+    assert np.linalg.norm(forces, axis=1).max() <= 1e-5 and np.abs(stress).max() <= 1e-6
+    assert is_valid(found.state) and found.steps > 10
+    value = jax.jit(
+        lambda u, strain: ENTHALPY(MODEL.params, found.state.replace(positions=found.state.positions + u), strain, jnp.zeros(3))
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        strain = rng.normal(0, 0.003, (3, 3))
+        assert value(rng.normal(0, 0.02, (8, 3)), strain + strain.T) > energy
 
 
 def test_a_field_displaces_the_atoms_by_their_born_charges():
