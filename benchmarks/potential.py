@@ -14,6 +14,7 @@ import os
 import platform
 import resource
 import statistics
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +74,27 @@ def measure(name: str, atoms: int, skin: float) -> dict:
     }
 
 
+def record(rows: list[dict], command: str) -> None:
+    """Put the numbers into the claims register: CPU claims from a CPU, GPU claims from an accelerator."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
+    import claims
+
+    register = claims.load()
+    on_cpu = jax.default_backend() == "cpu"
+    kind, size = ("cpu", 625) if on_cpu else ("gpu", 40000)
+    for name in sorted({row["preset"] for row in rows}):
+        own = {row["atoms"]: row["us_per_atom"] for row in rows if row["preset"] == name}
+        if size in own:
+            claims.update(register, f"A-speed-{kind}-{name}", value=float(f"{own[size]:.3g}"), command=command, note="")
+        large = [cost for atoms, cost in own.items() if 625 <= atoms <= 21000]
+        if on_cpu and len(large) > 2:
+            claims.update(register, f"A-speed-flat-{name}", value=float(f"{max(large) / min(large):.3g}"), command=command, note="")
+    recompiled = sum(row["recompiled"] for row in rows)
+    claims.update(register, "A-speed-recompilations", value=float(recompiled), command=command, note="")
+    claims.save(register)
+    claims.write_pages()
+
+
 def _memory() -> float:
     """Peak memory, GiB: of the accelerator, or of the process (all sizes so far)."""
     stats = jax.devices()[0].memory_stats()
@@ -105,6 +127,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["fast", "accurate"])
     parser.add_argument("--skin", type=float, default=0.3, help="Å")
     parser.add_argument("--json", type=Path, help="write the table here too")
+    parser.add_argument("--claims", action="store_true", help="record the numbers in docs/claims.json")
     options = parser.parse_args()
     rows = []
     print(environment())
@@ -123,6 +146,8 @@ def main() -> None:
         temporary = options.json.with_suffix(".tmp")
         temporary.write_text(json.dumps({**environment(), "rows": rows}, indent=1) + "\n")
         temporary.replace(options.json)
+    if options.claims:
+        record(rows, "python benchmarks/potential.py")
 
 
 if __name__ == "__main__":
