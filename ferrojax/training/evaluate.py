@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ferrojax.data import Frame
 from ferrojax.training.batches import Batch, Dataset, pack
 from ferrojax.training.loss import LossSettings, frame_losses, predict_batch
-from ferrojax.training.metrics import compare, summarize
+from ferrojax.training.metrics import compare, covered, summarize
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -43,7 +43,7 @@ def evaluate(
     Raises FerrojaxError for zero frames, unusable frames and unknown elements.
     """
     references = info.get("reference_energies", {})
-    dataset = pack(frames, model, references, dtype=dtype)
+    dataset = pack(frames, model, dtype=dtype)
     values, _ = predict_all(make_predictor(model), params, dataset)
     pairs = compare(frames, values, references, align_energies)
     result: dict[str, Any] = {"counts": _counts(frames), **summarize(frames, pairs), "notes": _notes(frames, references, align_energies)}
@@ -92,8 +92,8 @@ def _counts(frames: Sequence[Frame]) -> dict[str, int]:
 
 
 def _notes(frames: Sequence[Frame], references: Mapping[str, Any], aligned: bool) -> list[str]:
-    missing = sorted({f.dataset for f in frames if f.energy is not None} - set(references))
+    missing = sorted({f.dataset for f in frames if f.energy is not None and not covered(f, references)})
     if not missing:
         return []
     remedy = "energy_aligned compares them after a per-element shift" if aligned else "use align_energies to compare them after a shift"
-    return [f"energies of {missing} were left out: the model has no reference energies of them; {remedy}."]
+    return [f"energies of frames of {missing} were left out: the model has no reference energies for all their elements; {remedy}."]

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ferrojax.data import Frame, reference_energy
-from ferrojax.errors import FerrojaxError
 from ferrojax.units import GPA
 
 Predictions = Sequence[Mapping[str, np.ndarray]]
@@ -67,7 +66,7 @@ def nearest_image(vector: np.ndarray, cell: np.ndarray) -> np.ndarray:
 def _quantities(frame: Frame, values: Mapping[str, np.ndarray], references: Mapping[str, Mapping[str, float]]):
     """(name, label, prediction) of one frame."""
     atoms, volume = len(frame.atoms), frame.atoms.get_volume()
-    if frame.energy is not None and _covered(frame, references):
+    if frame.energy is not None and covered(frame, references):
         reference = reference_energy(frame, references)
         yield "energy", 1e3 * (frame.energy - reference) / atoms, 1e3 * float(values["energy"]) / atoms
     if frame.forces is not None:
@@ -84,16 +83,9 @@ def _quantities(frame: Frame, values: Mapping[str, np.ndarray], references: Mapp
         yield "polarizability", frame.polarizability, values["polarizability"]
 
 
-def _covered(frame: Frame, references: Mapping[str, Mapping[str, float]]) -> bool:
-    known = references.get(frame.dataset)
-    if known is None:
-        return False
-    missing = sorted(set(frame.atoms.symbols) - set(known))
-    if missing:
-        raise FerrojaxError(
-            f"{frame.source}: the model has no reference energy of {missing} in data set '{frame.dataset}'; give another data set name."
-        )
-    return True
+def covered(frame: Frame, references: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether the frame's data set and all its elements have reference energies."""
+    return set(frame.atoms.symbols) <= set(references.get(frame.dataset, {}))
 
 
 def _aligned_energies(frames: Sequence[Frame], predictions: Predictions) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -84,7 +84,7 @@ def make_step(model: Model, settings: LossSettings, config: OptimizerConfig, mes
 
     def step(state: TrainState, batch: Batch, rate: Float[Array, ""]) -> tuple[TrainState, Float[Array, ""]]:
         loss, slope = gradient(state.params, batch)
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.global_norm(slope))
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(slope))
         updates, optimizer_state = optimizer.update(slope, state.optimizer, state.params)
         params = jax.tree.map(lambda p, u: p - rate.astype(p.dtype) * u, state.params, updates)
         ema = jax.tree.map(lambda a, p: config.ema * a + (1 - config.ema) * p, state.ema, params)
