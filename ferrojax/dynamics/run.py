@@ -82,6 +82,10 @@ def run(
             one time step. Files and ``error.run`` hold the run up to the last good step.
         FerrojaxError: a file cannot be written, or there is neither key nor progress.
     """
+    if progress is not None:
+        state = state.replace(positions=progress.motion.position)
+    if not bool(is_valid(state)):
+        state = rebuild(state)
     if progress is None:
         progress = _begin(enthalpy, integrator, params, state, field, key, temperature)
     reporter = Reporter(to_ase(state), trajectory, log)
@@ -93,7 +97,7 @@ def run(
 
 def _drive(enthalpy, params, state, integrator, steps, field, every, progress, keep_positions, reporter) -> Run:
     stop, rebuilds, parts, last_rebuild = int(progress.step) + steps, 0, [], -1
-    blocks = max(1, min(-(-steps // every), SEGMENT // every))
+    blocks = max(1, SEGMENT // every)  # whatever the number of steps, so that no run is compiled for its length
     keep = keep_positions or reporter.trajectory is not None
     while True:
         constant, of_time = (jnp.zeros(3), field) if callable(field) else (jnp.asarray(field, state.cell.dtype), None)
@@ -131,8 +135,6 @@ def _begin(enthalpy, integrator, params, state, field, key, temperature) -> Prog
     if key is None or temperature is None:
         raise FerrojaxError("a new run needs key=jax.random.key(seed) and, with NVE, the temperature of its initial momenta.")
     constant, of_time = (jnp.zeros(3), field) if callable(field) else (jnp.asarray(field, state.cell.dtype), None)
-    if not bool(is_valid(state)):
-        state = rebuild(state)
     return _first(enthalpy, of_time, integrator, params, state, constant, key, temperature)
 
 
