@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.quickstart.statics import ATOMS
@@ -44,6 +44,7 @@ def _learning_curve(axes: Any, fitted: Fit) -> None:
         axes.plot(curve["step"], curve[name], color=colour, marker=marker, markersize=2.2, linewidth=1.1, label=label)
     axes.set(xlabel="optimization step", ylabel="RMSE, held-out frames", yscale="log", ylim=_decades(curve))
     axes.set_title("(a) learning curve", loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -83,7 +84,7 @@ def _numbers(axes: Any, rows: list[tuple[str, str, str]], statics: Statics) -> N
     born: list[tuple[str, ...]] = [("Z*, tetragonal (e)", "xx", "yy", "zz")]
     born += [(name, *(f"{value:+.2f}" for value in np.diag(tensor))) for name, tensor in zip(ATOMS, statics.born)]
     height = 1.0 / (len(numbers) + len(born) + 1)
-    _table(axes, numbers, (0.74, 1.0), 1.0, height)
+    _table(axes, numbers, (0.66, 1.0), 1.0, height)
     _table(axes, born, (0.56, 0.78, 1.0), 1.0 - (len(numbers) + 0.6) * height, height)
 
 

@@ -63,7 +63,7 @@ def run(
         start = float(statics.polarization[2])
         switching = switch(fitted.model, enthalpy, fitted.params, statics.tetragonal, start, seed, cells, picoseconds, log.line, log.warn)
     if switching.reversals < 2:
-        log.warn(f"the polarization did not follow the field: plateau means (C/m²) {switching.plateaus}.")
+        log.warn(f"the polarization did not follow the field: {plateau_text(switching.plateaus)} on the plateaus.")
     with log.stage("report", "figure, JSON and HTML"):
         report = _report(fitted, statics, switching, log, {"minutes": minutes, "seed": seed, "cells": cells})
         _write(folder, report, fitted, statics, switching)
@@ -114,9 +114,14 @@ def structure_rows(statics: Statics) -> list[tuple[str, str, str]]:
     """(name, model, reference) as text."""
     units = {"a": "a (Å)", "c": "c (Å)", "a cubic": "a cubic (Å)"}
     rows = [(units.get(name, name), f"{value:.4f}", f"{REFERENCE[name]:.4f}") for name, value in statics.numbers.items()]
-    rows.append(("E cubic - tetragonal (meV/f.u.)", f"{statics.difference:.0f}", f"about {REFERENCE_DIFFERENCE:.0f}"))
+    rows.append(("E cubic - tet. (meV/f.u.)", f"{statics.difference:.0f}", f"about {REFERENCE_DIFFERENCE:.0f}"))
     rows.append(("P_s (C/m²)", f"{statics.polarization[2]:.3f}", REFERENCE_POLARIZATION))
     return rows
+
+
+def plateau_text(plateaus: dict[str, float]) -> str:
+    """Mean polarization late on each plateau of the field, as text."""
+    return "mean P_z " + ", ".join(f"{value:+.2f} C/m² ({name})" for name, value in plateaus.items())
 
 
 def _check(minutes: float, cells: int, picoseconds: float) -> None:
@@ -139,7 +144,7 @@ def _report(fitted: Fit, statics: Statics, switching: Switching, log: Log, setti
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
         "settings": settings | {"preset": PRESET, "field_V_per_A": FIELD, "temperature_K": TEMPERATURE},
-        "seconds": log.seconds,
+        "seconds": dict(log.seconds),
         "warnings": log.warnings,
         "training": {
             "steps": int(fitted.curve["step"][-1]),
