@@ -52,7 +52,7 @@ class MinuteClock:
         now = time.monotonic()
         if self._begun is None:
             self._begun = now - self.seconds
-        self.seconds = self._recorded[step] = now - self._begun
+        self.seconds = self._recorded[step] = max(self.seconds, now - self._begun)
         self._journal.write(f"{step},{self.seconds!r}\n")
 
 

@@ -89,7 +89,7 @@ def batch_loss(model: Model, settings: LossSettings, params: Any, batch: Batch) 
 
 def frame_losses(settings: LossSettings, values: dict[str, Array], batch: Batch) -> Float[Array, " batch"]:
     """Loss of each frame: Σ_labels w h_δ(residual), h the Huber function averaged over the components of the label."""
-    real = batch.numbers > 0
+    real = jnp.asarray(batch.numbers) > 0
     total = jnp.zeros(batch.size, batch.positions.dtype)
     for name, residual in _residuals(values, batch).items():
         losses = huber(residual, settings.deltas[name])
