@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ferrojax.allocator import keep_freed_memory
 from ferrojax.errors import FerrojaxError
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ferrojax.training.evaluate import evaluate
 
 __version__ = "0.1.0"
+
+keep_freed_memory()
 
 _HOME = {
     "Boundary": "electrostatics.boundary",

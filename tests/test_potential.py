@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 from scipy.spatial.transform import Rotation
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import Model, ModelConfig, preset
+from ferrojax.potential import Model, ModelConfig, interaction, preset
 from ferrojax.potential.basis import (
     IRREPS,
     SLICES,
@@ -225,3 +225,22 @@ def test_preset_needs_oxidation_states():
     with pytest.raises(FerrojaxError, match="unknown preset"):
         preset("huge", ELEMENTS)
     assert preset("fast", ELEMENTS).formal_charges == (2.0, 4.0, -2.0)
+
+
+def test_messages_in_blocks_are_the_messages(monkeypatch):
+    model, params = random_model("accurate")
+    state = model.prepare(perovskite().repeat((2, 1, 1)), np.float64)
+
+    def energy(positions):
+        return model.terms(params, state.replace(positions=positions)).short_range
+
+    def derivatives():
+        direction = jnp.asarray(np.random.default_rng(0).normal(size=state.positions.shape))
+        forces, second = jax.jvp(jax.grad(energy), (state.positions,), (direction,))
+        return energy(state.positions), forces, second
+
+    whole = derivatives()
+    monkeypatch.setattr(interaction, "BLOCK", 4)  # 10 atoms: two blocks and a partly filled third
+    monkeypatch.setattr(interaction, "BLOCK_ON_ACCELERATOR", 4)
+    for a, b in zip(whole, derivatives(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11)

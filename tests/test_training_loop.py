@@ -45,9 +45,11 @@ def _arrays(folder: Path) -> list[np.ndarray]:
 
 
 def _wait_for_rows(folder: Path, count: int) -> None:
+    """Until so many validations are written and a first checkpoint is whole (Orbax gives it its final name last)."""
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
-        if (folder / "metrics.csv").exists() and len(read_metrics(folder / "metrics.csv")) >= count:
+        saved = any(path.name.isdigit() for path in folder.glob("checkpoints/*"))
+        if saved and (folder / "metrics.csv").exists() and len(read_metrics(folder / "metrics.csv")) >= count:
             return
         time.sleep(0.02)
     raise AssertionError("the training made no progress")

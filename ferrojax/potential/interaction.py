@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, Int
 from ferrojax.potential.basis import DEGREES, SLICES, clebsch_gordan, couplings, symmetric_product_table
 
 NEIGHBORS = 20.0  # typical number of neighbours that carry weight; keeps features of order one
+# Atoms whose messages are computed together: in float32 with 24 channels 14 MB, about a cache, and on an accelerator 0.9 GB.
+BLOCK, BLOCK_ON_ACCELERATOR = 512, 32768
 
 
 class Density(nn.Module):
@@ -100,11 +102,15 @@ class Message(nn.Module):
         weight = self.param("radial", init, (self.elements, basis, self.channels))
         scalars = features[:, :1]
         senders = jnp.concatenate([nn.silu(scalars), features[:, 1:4] * nn.sigmoid(scalars)], 1)
-        strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
-        sent = materialize(senders)[neighbors] * strength[:, :, None]
-        sent = materialize(sent.reshape(atoms, -1, 4 * self.channels))
-        summed = jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5
-        outer = materialize(summed).reshape(atoms, 36, self.channels)
+        senders = materialize(senders)
+
+        def summed(radial, angular, neighbors, species):
+            strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
+            sent = senders[neighbors] * strength[:, :, None]
+            sent = materialize(sent.reshape(len(species), -1, 4 * self.channels))
+            return jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5
+
+        outer = materialize(in_blocks(summed, radial, angular, neighbors, species)).reshape(atoms, 36, self.channels)
         total = []
         for degree in DEGREES:
             paths = [p for p in couplings(1, 2) if p[2] == degree]
@@ -123,6 +129,20 @@ def invariants(first: Float[Array, "atoms 9 k"], second: Float[Array, "atoms 9 k
         parts.append(jnp.sum(second[:, part] ** 2, 1) / (2 * degree + 1))
         parts.append(jnp.sum(first[:, part] * second[:, part], 1) / (2 * degree + 1))
     return jnp.concatenate(parts, -1)
+
+
+def in_blocks(function, *arrays):
+    """function(*arrays) of arrays whose first axis is atoms, in blocks of atoms whose intermediates stay in the cache.
+
+    The backward pass computes a block's intermediates again instead of storing them.
+    """
+    atoms, size = len(arrays[0]), BLOCK if jax.default_backend() == "cpu" else BLOCK_ON_ACCELERATOR
+    if atoms <= size:
+        return function(*arrays)
+    count = -(-atoms // size)
+    blocks = [jnp.pad(a, [(0, count * size - atoms)] + [(0, 0)] * (a.ndim - 1)).reshape(count, size, *a.shape[1:]) for a in arrays]
+    result = jax.lax.map(lambda block: jax.checkpoint(function)(*block), blocks)
+    return result.reshape(count * size, *result.shape[2:])[:atoms]
 
 
 def materialize(x):
