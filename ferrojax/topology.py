@@ -14,9 +14,12 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Bool, Float, Int
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.errors import FerrojaxError
+from ferrojax.matrix import inverse, smallest_stretch
 
 if TYPE_CHECKING:
+    from ferrojax.distributed.slabs import Slabs
     from ferrojax.state import State
 
 SLOT_BUCKET = 8  # slots are rounded up to a multiple of this, so that similar structures share a shape
@@ -35,6 +38,7 @@ class Topology(struct.PyTreeNode):
     cutoff, skin: Å.
     kgrid: largest integers (n1, n2, n3) of the reciprocal-lattice box.
     k_cutoff: every reciprocal vector shorter than this, 1/Å, lies in the box.
+    layout: the atoms over devices; in slabs, the rows of the first three are those of the slabs.
     """
 
     neighbors: Int[Array, "atoms slots"]
@@ -47,6 +51,7 @@ class Topology(struct.PyTreeNode):
     skin: float = struct.field(pytree_node=False)
     kgrid: tuple[int, int, int] = struct.field(pytree_node=False)
     k_cutoff: float = struct.field(pytree_node=False)
+    layout: Whole | Slabs = Whole()
 
 
 def build_topology(
@@ -108,12 +113,13 @@ def rebuild(state: State) -> State:
     """The state with its topology made anew: same shapes if they still suffice, larger ones if not."""
     old = _require(state)
     slots = old.neighbors.shape[1]
-    needed = reciprocal_box(np.asarray(state.cell), old.k_cutoff, margin=1.0)
+    # With room to grow: a cell that just fits would outgrow the box again in the next time step.
+    needed = reciprocal_box(np.asarray(state.cell), old.k_cutoff, margin=1.0 + 0.5 * (KGRID_MARGIN - 1.0))
     kgrid = old.kgrid if all(n <= m for n, m in zip(needed, old.kgrid)) else None
     new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, slots, kgrid)
     if bool(new.overflow):
         new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, None, kgrid)
-    return state.replace(topology=new)
+    return state.replace(topology=old.layout.divide(new, state))
 
 
 def is_valid(state: State) -> Bool[Array, ""]:
@@ -124,12 +130,12 @@ def is_valid(state: State) -> Bool[Array, ""]:
     False too after an overflow, or when the cell outgrew the reciprocal box.
     """
     topology = _require(state)
-    deformation = jnp.linalg.solve(topology.reference_cell, state.cell)
+    deformation = inverse(topology.reference_cell) @ state.cell
     moved = state.positions - topology.reference_positions @ deformation
     real = (state.numbers > 0)[:, None]
     reach = jnp.sqrt(jnp.max(jnp.sum(jnp.where(real, moved, 0.0) ** 2, -1)))
-    shrink = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(deformation @ deformation.T)[0], 0.0))
-    # Rounding of the two solves must not flag a structure that has not moved.
+    shrink = smallest_stretch(deformation)
+    # Rounding of the two must not flag a structure that has not moved.
     slack = 64 * jnp.finfo(state.cell.dtype).eps * (topology.cutoff + topology.skin)
     listed = shrink * (topology.cutoff + topology.skin) - 2 * reach + slack >= topology.cutoff
     lengths = jnp.linalg.norm(state.cell, axis=1) * topology.k_cutoff / (2 * np.pi)
@@ -141,7 +147,7 @@ def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
     """r_ij = R_j + S·cell - R_i for every slot; meaningless where the mask is False."""
     topology = _require(state)
     images = topology.shifts.astype(state.cell.dtype) @ state.cell
-    return state.positions[topology.neighbors] + images - state.positions[:, None]
+    return topology.layout.extend(state.positions)[topology.neighbors] + images - state.positions[:, None]
 
 
 def reciprocal_box(cell: np.ndarray, k_cutoff: float, margin: float = KGRID_MARGIN) -> tuple[int, int, int]:

@@ -1,8 +1,34 @@
-"""Molecular dynamics in an electric field."""
+"""Molecular dynamics in every ensemble, in fields, stresses and strains that change with time."""
 
 from ferrojax.dynamics.langevin import Langevin
+from ferrojax.dynamics.nose_hoover import NoseHoover
+from ferrojax.dynamics.npt import NPT, LangevinNPT
+from ferrojax.dynamics.npt_langevin import npt_langevin
+from ferrojax.dynamics.npt_nose_hoover import npt_nose_hoover, npt_nose_hoover_invariant
 from ferrojax.dynamics.nve import NVE
+from ferrojax.dynamics.protocols import Constant, Protocol, Pulse, Ramp, Sequence, Sine, Triangle
 from ferrojax.dynamics.rollout import rollout, start
 from ferrojax.dynamics.run import DynamicsError, Run, run
 
-__all__ = ["DynamicsError", "Langevin", "NVE", "Run", "rollout", "run", "start"]
+__all__ = [
+    "Constant",
+    "DynamicsError",
+    "Langevin",
+    "LangevinNPT",
+    "NPT",
+    "NVE",
+    "NoseHoover",
+    "Protocol",
+    "Pulse",
+    "Ramp",
+    "Run",
+    "Sequence",
+    "Sine",
+    "Triangle",
+    "npt_langevin",
+    "npt_nose_hoover",
+    "npt_nose_hoover_invariant",
+    "rollout",
+    "run",
+    "start",
+]

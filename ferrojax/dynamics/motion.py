@@ -6,15 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ase.data import atomic_masses
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ferrojax.state import State
 from ferrojax.units import BOLTZMANN
 
 
-def free_shift(positions: Array, step: Array, **_: Array) -> Array:
-    """Displacement of unwrapped Cartesian positions: no box, so strain derivatives stay right."""
-    return positions + step
+def deforming_shift(positions: Array, step: Array, deform: Array | None = None, **_: Array) -> Array:
+    """Displacement of unwrapped Cartesian positions, and the deformation imposed on them meanwhile; no box."""
+    moved = positions + step
+    return moved if deform is None else moved @ deform
 
 
 def masses(state: State) -> Float[Array, "atoms 1"]:
@@ -44,5 +45,9 @@ def kinetic_energy(momenta: Float[Array, "atoms 3"], state: State) -> Float[Arra
 
 def temperature(momenta: Float[Array, "atoms 3"], state: State) -> Float[Array, ""]:
     """T = 2 K / (k_B (3N - 3)), K: the centre of mass is at rest."""
-    freedom = 3 * jnp.maximum(jnp.sum(state.numbers > 0) - 1, 1)
-    return 2 * kinetic_energy(momenta, state) / (BOLTZMANN * freedom)
+    return 2 * kinetic_energy(momenta, state) / (BOLTZMANN * degrees_of_freedom(state))
+
+
+def degrees_of_freedom(state: State) -> Int[Array, ""]:
+    """3N - 3, padding atoms not counted."""
+    return 3 * jnp.maximum(jnp.sum(state.numbers > 0) - 1, 1)

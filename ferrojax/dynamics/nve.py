@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from flax import struct
 from jax_md import simulate
 from jaxtyping import Array, Float
 
-from ferrojax.dynamics.motion import free_shift
-from ferrojax.state import State
+from ferrojax.dynamics.motion import deforming_shift
+from ferrojax.dynamics.system import System
 from ferrojax.units import FEMTOSECOND
 
 
@@ -21,15 +21,24 @@ class NVE(struct.PyTreeNode):
     """
 
     dt: float | Float[Array, ""] = 1.0
+    drifts: ClassVar[int] = 1  # of the positions in a step
 
-    def build(self, forces: Callable[..., Array], state: State) -> tuple[Callable, Callable]:
-        """``init(key, positions, mass, momenta, **kwargs)`` and ``apply(motion, **kwargs)``.
+    def build(self, system: System) -> tuple[Callable, Callable]:
+        """``init(key, position, cell, mass, momenta, **conditions)`` and ``apply(motion, time, **conditions)``.
 
-        kwargs, the field among them, are passed on to ``forces(positions, **kwargs)``.
+        conditions: ``field``, and ``cell`` and ``deform`` if the cell is strained from outside. Every
+        integrator has this form.
         """
-        start, apply = simulate.nve(forces, free_shift, self.dt * FEMTOSECOND)
+        start, step = simulate.nve(system.forces, deforming_shift, self.dt * FEMTOSECOND)
 
-        def init(key: Array, positions: Array, mass: Array, momenta: Array, **kwargs: Any) -> Any:
-            return start(key, positions, kT=0.0, mass=mass, momenta=momenta, **kwargs)
+        def init(key: Array, position: Array, cell: Array, mass: Array, momenta: Array, **conditions: Any) -> Any:
+            return start(key, position, kT=0.0, mass=mass, momenta=momenta, cell=cell, **conditions)
+
+        def apply(motion: Any, time: Array, **conditions: Any) -> Any:
+            return step(motion, **conditions)
 
         return init, apply
+
+    def conserved(self, motion: Any, total: Array, time: Array) -> Float[Array, ""]:
+        """Potential and kinetic energy, eV."""
+        return total

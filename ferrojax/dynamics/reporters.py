@@ -20,8 +20,11 @@ COLUMNS = (
     "time_fs",
     "potential_eV",
     "total_eV",
+    "conserved_eV",
     "temperature_K",
     *(f"{q}_{a}" for q in ("dipole_eA", "field_V_per_A") for a in "xyz"),
+    *(f"stress_eV_per_A3_{a}" for a in ("xx", "yy", "zz", "yz", "xz", "xy")),
+    *(f"cell_A_{v}{a}" for v in "abc" for a in "xyz"),
 )
 
 
@@ -29,8 +32,9 @@ COLUMNS = (
 class Records:
     """Records of a run; the leading axis counts them.
 
-    step; time: fs; potential: enthalpy in the field, eV; total: with kinetic energy, eV;
-    temperature: K; dipole: M = -∂F/∂E, e Å, without branch jumps; field: V/Å;
+    step; time: fs; potential: enthalpy in the field, eV; total: with kinetic energy, eV; conserved: what the
+    integrator conserves, eV, NaN for a stochastic one; temperature: K; dipole: M = -∂F/∂E, e Å, without branch jumps;
+    field: V/Å; stress: inside, with kinetic part, eV/Å³, Voigt, tension positive; cell: Å;
     positions: Å, unwrapped, or None if they were not kept.
     """
 
@@ -38,32 +42,36 @@ class Records:
     time: np.ndarray
     potential: np.ndarray
     total: np.ndarray
+    conserved: np.ndarray
     temperature: np.ndarray
     dipole: np.ndarray
     field: np.ndarray
+    stress: np.ndarray
+    cell: np.ndarray
     positions: np.ndarray | None
 
     def __len__(self) -> int:
         return len(self.step)
 
+    @property
+    def volume(self) -> np.ndarray:
+        """Å³."""
+        return np.linalg.det(self.cell)
+
     @classmethod
     def from_device(cls, record: Any, dt: float) -> Records:
         """The fresh ones of the records of a rollout."""
         fresh = np.asarray(record.fresh)
-        step, potential, total, kelvin, dipole, field = (
-            np.asarray(x)[fresh] for x in (record.step, record.potential, record.total, record.temperature, record.dipole, record.field)
-        )
-        positions = None if record.positions is None else np.asarray(record.positions)[fresh]
-        return cls(step, step * dt, potential, total, kelvin, dipole, field, positions)
+        fields: dict[str, Any] = {name: getattr(record, name) for name in cls.__dataclass_fields__ if name != "time"}
+        columns: dict[str, Any] = {name: None if x is None else np.asarray(x)[fresh] for name, x in fields.items()}
+        return cls(time=np.asarray(columns["step"], np.float64) * dt, **columns)
 
     @classmethod
     def join(cls, parts: list[Records]) -> Records:
         """One after the other; at least one part."""
-        step, time, potential, total, kelvin, dipole, field = (
-            np.concatenate([getattr(part, name) for part in parts]) for name in list(cls.__dataclass_fields__)[:-1]
-        )
-        frames = [part.positions for part in parts if part.positions is not None]
-        return cls(step, time, potential, total, kelvin, dipole, field, np.concatenate(frames) if frames else None)
+        columns: dict[str, list] = {name: [getattr(part, name) for part in parts] for name in cls.__dataclass_fields__}
+        joined: dict[str, Any] = {name: None if any(x is None for x in xs) else np.concatenate(xs) for name, xs in columns.items()}
+        return cls(**joined)
 
 
 class Reporter:
@@ -109,6 +117,7 @@ class Reporter:
         assert records.positions is not None
         for k in range(len(records)):
             frame = self.atoms.copy()
+            frame.cell[:] = records.cell[k]
             frame.positions = records.positions[k]
             frame.info = {"time": records.time[k], "enthalpy": float(records.potential[k])}
             frame.info |= {"dipole": records.dipole[k].astype(float), "field": records.field[k].astype(float)}
@@ -117,8 +126,9 @@ class Reporter:
 
 
 def _rows(records: Records) -> list[tuple]:
-    scalars = zip(records.step, records.time, records.potential, records.total, records.temperature)
-    return [(*(x.item() for x in s), *m.tolist(), *e.tolist()) for s, m, e in zip(scalars, records.dipole, records.field)]
+    scalars = (records.step, records.time, records.potential, records.total, records.conserved, records.temperature)
+    vectors = (records.dipole, records.field, records.stress, records.cell)
+    return [(*(x[k].item() for x in scalars), *(c for x in vectors for c in x[k].ravel().tolist())) for k in range(len(records))]
 
 
 def _lines(rows: list[tuple]) -> str:

@@ -13,14 +13,19 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ferrojax.dynamics.langevin import Langevin
 from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, masses, temperature
+from ferrojax.dynamics.nose_hoover import NoseHoover
+from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.nve import NVE
+from ferrojax.dynamics.protocols import Protocol, as_protocol
+from ferrojax.dynamics.system import System
 from ferrojax.enthalpy import Enthalpy
-from ferrojax.response.first import energy_dipole, forces
+from ferrojax.errors import FerrojaxError
+from ferrojax.matrix import inverse, square_root
 from ferrojax.state import State
 from ferrojax.topology import is_valid
 
-Integrator = NVE | Langevin
-FieldOfTime = Callable[[Array], Float[Array, "3"]]
+Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT
+FieldOfTime = Protocol | Callable[[Array], Float[Array, "3"]] | Float[Array, "3"]
 
 RUNNING, STALE, BLOWN_UP = 0, 1, 2
 MAX_STEP = 0.5  # Å; an atom that moves farther in one time step is running away
@@ -29,32 +34,39 @@ MAX_STEP = 0.5  # Å; an atom that moves farther in one time step is running awa
 class Progress(struct.PyTreeNode):
     """Where a run stands.
 
-    motion: jax-md's state: position, momentum, force, mass (and rng).
+    motion: the integrator's state: position, momentum, force, mass, and what else it carries.
     step: steps taken so far.
     verdict: RUNNING; STALE if the next step would leave the topology's skin; BLOWN_UP
         if it is not finite or an atom jumps by more than MAX_STEP. That step is not
         taken: the motion is the last good one.
+    reference: the cell at step 0, if the cell changes: strain, field and deviatoric stress refer to it.
     """
 
     motion: Any
     step: Int[Array, ""]
     verdict: Int[Array, ""]
+    reference: Float[Array, "3 3"] | None = None
 
 
 class Record(struct.PyTreeNode):
     """Observables at one step; ``fresh`` is False for a place that holds none.
 
-    potential: the enthalpy F, eV; total: F plus kinetic energy. temperature: K.
-    dipole: M = -∂F/∂E, e Å, continuous in time. field: V/Å. positions: Å, None unless kept.
+    potential: the enthalpy F, eV; total: F plus kinetic energy. conserved: what the integrator conserves, eV
+    (NaN for a stochastic one). temperature: K. dipole: M = -∂F/∂E, e Å, continuous in time. field: V/Å, of the
+    reference cell. stress: inside, kinetic part included, eV/Å³, Voigt, tension positive. cell: Å.
+    positions: Å, None unless kept.
     """
 
     fresh: Bool[Array, "..."]
     step: Int[Array, "..."]
     potential: Float[Array, "..."]
     total: Float[Array, "..."]
+    conserved: Float[Array, "..."]
     temperature: Float[Array, "..."]
     dipole: Float[Array, "... 3"]
     field: Float[Array, "... 3"]
+    stress: Float[Array, "... 6"]
+    cell: Float[Array, "... 3 3"]
     positions: Float[Array, "... atoms 3"] | None
 
 
@@ -66,13 +78,15 @@ def start(
     field: FieldOfTime,
     key: Array,
     temperature: float | Float[Array, ""],
+    strain: Protocol | None = None,
 ) -> Progress:
     """A run at step 0 with Maxwell-Boltzmann momenta at ``temperature`` (K)."""
-    init, _ = integrator.build(_forces(enthalpy, params, state), state)
+    reference = state.cell if strain is not None or isinstance(integrator, NPT | LangevinNPT) else None
+    init, _ = integrator.build(System(enthalpy, params, state, reference))
     draw, noise = jax.random.split(key)
     momenta, time = draw_momenta(draw, state, temperature), jnp.zeros((), state.cell.dtype)
-    motion = init(noise, state.positions, mass=masses(state), momenta=momenta, field=_at(field, time))
-    return Progress(motion, jnp.zeros((), jnp.int32), jnp.full((), RUNNING, jnp.int32))
+    motion = init(noise, state.positions, state.cell, masses(state), momenta, field=as_protocol(field)(time))
+    return Progress(motion, jnp.zeros((), jnp.int32), jnp.full((), RUNNING, jnp.int32), reference)
 
 
 def rollout(
@@ -86,35 +100,61 @@ def rollout(
     every: int = 10,
     blocks: int = 1,
     keep_positions: bool = False,
+    strain: Protocol | None = None,
 ) -> tuple[Progress, Record]:
     """Steps from ``progress`` to step ``stop``, at most ``every * blocks`` of them.
 
     A record is made at each multiple of ``every`` and at ``stop``. A scan over scans,
     without host round trips; differentiable in forward and reverse mode with respect
-    to params, state, progress, the integrator's settings and whatever ``field`` closes
-    over. Once the verdict is not RUNNING nothing more happens.
+    to params, state, progress, the integrator's settings and the numbers of the protocols.
+    Once the verdict is not RUNNING nothing more happens.
 
     Args:
         state: gives cell, species and topology; its positions are not used.
-        field: E(t) in V/Å for t in fs, traced with the rest.
+        field: E(t) in V/Å for t in fs: a constant, a protocol or a function.
+        strain: ε(t) imposed on the reference cell (3 x 3), atoms carried along; the run must have begun with it.
     """
-    _, apply = integrator.build(_forces(enthalpy, params, state), state)
+    field, dtype = as_protocol(field), state.cell.dtype
+    system = System(enthalpy, params, state, progress.reference)
+    _, apply = integrator.build(system)
 
-    def advance(progress: Progress) -> Progress:
-        time = (progress.step + 1).astype(state.cell.dtype) * integrator.dt
-        after = apply(progress.motion, field=_at(field, time))
-        verdict = _verdict(progress.motion, after, state)
-        motion = jax.tree.map(lambda old, new: jnp.where(verdict == RUNNING, new, old), progress.motion, after)
-        return Progress(motion, progress.step + (verdict == RUNNING), verdict)
+    def time_of(step: Array) -> Array:
+        return step.astype(dtype) * integrator.dt
+
+    def conditions(step: Array) -> dict[str, Array]:
+        time = time_of(step + 1)
+        if strain is None:
+            return {"time": time, "field": field(time)}
+        after = _strained(progress, strain, time)
+        deform = inverse(_strained(progress, strain, time_of(step))) @ after
+        deform = square_root(deform) if integrator.drifts == 2 else deform
+        return {"time": time, "field": field(time), "cell": after, "deform": deform}
+
+    def advance(before: Progress) -> Progress:
+        after = before.replace(motion=apply(before.motion, **conditions(before.step)), step=before.step + 1)
+        verdict = _verdict(before.motion, after.motion, state.replace(cell=cell_of(after, state, strain, integrator.dt)))
+        kept = jax.tree.map(lambda old, new: jnp.where(verdict == RUNNING, new, old), before, after)
+        return kept.replace(verdict=verdict)
 
     def observe(progress: Progress) -> Record:
-        here = state.replace(positions=progress.motion.position)
-        e = _at(field, progress.step.astype(state.cell.dtype) * integrator.dt)
-        potential, dipole = energy_dipole(enthalpy, params, here, e)
-        momenta = progress.motion.momentum
-        total, kelvin = potential + kinetic_energy(momenta, state), temperature(momenta, state)
-        kept = here.positions if keep_positions else None
-        return Record(jnp.array(True), progress.step, potential, total, kelvin, dipole, e, kept)
+        motion, time, cell = progress.motion, time_of(progress.step), cell_of(progress, state, strain, integrator.dt)
+        potential, dipole, torsion = system.observe(motion.position, field(time), None if progress.reference is None else cell)
+        flux = motion.momentum.T @ (motion.momentum / motion.mass)
+        stress = ((torsion + torsion.T) / 2 - flux) / jnp.linalg.det(cell)
+        total = potential + kinetic_energy(motion.momentum, state)
+        return Record(
+            fresh=jnp.array(True),
+            step=progress.step,
+            potential=potential,
+            total=total,
+            conserved=integrator.conserved(motion, total, time),
+            temperature=temperature(motion.momentum, state),
+            dipole=dipole,
+            field=field(time),
+            stress=stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])],
+            cell=cell,
+            positions=motion.position if keep_positions else None,
+        )
 
     def block(before: Progress, _: None) -> tuple[Progress, Record]:
         end = jnp.minimum((before.step // every + 1) * every, stop)
@@ -130,24 +170,27 @@ def rollout(
     return lax.scan(block, progress, length=blocks)
 
 
+def cell_of(progress: Progress, state: State, strain: Protocol | None, dt: Any) -> Float[Array, "3 3"]:
+    """The cell a run has come to: the integrator's own, that of the strain protocol, or that of the state."""
+    if hasattr(progress.motion, "cell"):
+        return progress.motion.cell
+    return state.cell if strain is None else _strained(progress, strain, progress.step.astype(state.cell.dtype) * dt)
+
+
+def _strained(progress: Progress, strain: Protocol, time: Array) -> Float[Array, "3 3"]:
+    if progress.reference is None:
+        raise FerrojaxError("a strain protocol must be given from the first step of a run on, not only when it goes on.")
+    return progress.reference @ (jnp.eye(3, dtype=time.dtype) + strain(time)).T
+
+
 def _verdict(before: Any, after: Any, state: State) -> Int[Array, ""]:
+    """What to make of the step from one motion to the next, in the cell and topology of ``state``."""
     before, after = lax.stop_gradient((before.position, before.momentum)), lax.stop_gradient((after.position, after.momentum))
     jump = jnp.max(jnp.where((state.numbers > 0)[:, None], jnp.abs(after[0] - before[0]), 0.0))
     # A comparison with NaN is False, so NaN counts as a jump.
-    good = (jump < MAX_STEP) & jnp.isfinite(after[1]).all()
-    fits = is_valid(lax.stop_gradient(state).replace(positions=after[0]))
+    good = (jump < MAX_STEP) & jnp.isfinite(after[1]).all() & jnp.isfinite(state.cell).all()
+    fits = is_valid(lax.stop_gradient(state.replace(positions=after[0])))
     return jnp.where(good, jnp.where(fits, RUNNING, STALE), BLOWN_UP).astype(jnp.int32)
-
-
-def _forces(enthalpy: Enthalpy, params: Any, state: State) -> Callable[..., Array]:
-    def of(positions: Array, field: Array, **_: Any) -> Array:
-        return forces(enthalpy, params, state.replace(positions=positions), field)
-
-    return of
-
-
-def _at(field: FieldOfTime, time: Array) -> Float[Array, "3"]:
-    return jnp.asarray(field(time), time.dtype)
 
 
 def _blank(observe: Callable[[Progress], Record], progress: Progress) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ferrojax.dynamics.protocols import Protocol, as_protocol, at
 from ferrojax.dynamics.reporters import Records, Reporter
-from ferrojax.dynamics.rollout import BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, rollout, start
+from ferrojax.dynamics.rollout import BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, cell_of, rollout, start
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State, to_ase
@@ -53,7 +54,8 @@ def run(
     *,
     key: Array | None = None,
     temperature: float | None = None,
-    field: Sequence[float] | np.ndarray | Array | FieldOfTime = (0.0, 0.0, 0.0),
+    field: Sequence[float] | np.ndarray | FieldOfTime = (0.0, 0.0, 0.0),
+    strain: Protocol | Callable[[Array], Array] | None = None,
     every: int = 10,
     progress: Progress | None = None,
     keep_positions: bool = True,
@@ -64,11 +66,13 @@ def run(
 
     Args:
         state: from ``model.prepare(atoms, skin=1.0)``; its precision is the run's.
-        integrator: NVE or Langevin; its settings may change without recompilation.
+        integrator: NVE, Langevin, NoseHoover, NPT or LangevinNPT; its settings may change without recompilation.
         steps: time steps to take.
         key: of the initial momenta and the thermostat's noise; the same key gives the same run.
         temperature: of the initial momenta, K; by default the thermostat's.
-        field: V/Å, or a function of the time in fs made of JAX operations.
+        field: V/Å, a protocol, or a function of the time in fs made of JAX operations. Where the cell changes it is the
+            field of the first cell: the potential drop along each lattice vector is what is held.
+        strain: protocol of the strain (3 x 3) imposed on the first cell, atoms carried along.
         every: steps between records; the last step is recorded too.
         progress: of an earlier run, to go on from its end instead of drawing momenta.
         keep_positions: whether the records hold positions.
@@ -82,30 +86,30 @@ def run(
             one time step. Files and ``error.run`` hold the run up to the last good step.
         FerrojaxError: a file cannot be written, or there is neither key nor progress.
     """
+    field, strain = as_protocol(field if callable(field) else jnp.asarray(field)), None if strain is None else as_protocol(strain)
     if progress is not None:
-        state = state.replace(positions=progress.motion.position)
+        state = _at(state, progress, strain, integrator)
     if not bool(is_valid(state)):
         state = rebuild(state)
     if progress is None:
-        progress = _begin(enthalpy, integrator, params, state, field, key, temperature)
+        progress = _begin(enthalpy, integrator, params, state, field, strain, key, temperature)
     reporter = Reporter(to_ase(state), trajectory, log)
     try:
-        return _drive(enthalpy, params, state, integrator, steps, field, every, progress, keep_positions, reporter)
+        return _drive(enthalpy, params, state, integrator, steps, field, strain, every, progress, keep_positions, reporter)
     finally:
         reporter.close()
 
 
-def _drive(enthalpy, params, state, integrator, steps, field, every, progress, keep_positions, reporter) -> Run:
+def _drive(enthalpy, params, state, integrator, steps, field, strain, every, progress, keep_positions, reporter) -> Run:
     stop, rebuilds, parts, last_rebuild = int(progress.step) + steps, 0, [], -1
     blocks = max(1, SEGMENT // every)  # whatever the number of steps, so that no run is compiled for its length
     keep = keep_positions or reporter.trajectory is not None
     while True:
-        constant, of_time = (jnp.zeros(3), field) if callable(field) else (jnp.asarray(field, state.cell.dtype), None)
-        progress, device = _segment(enthalpy, of_time, every, blocks, keep, integrator, params, state, progress, constant, stop)
+        progress, device = _segment(enthalpy, every, blocks, keep, integrator, params, state, progress, field, strain, stop)
         new = Records.from_device(device, float(integrator.dt))
         reporter.write(new)
         parts.append(new if keep_positions else _without_positions(new))
-        state = state.replace(positions=progress.motion.position)
+        state = _at(state, progress, strain, integrator)
         step, verdict = int(progress.step), int(progress.verdict)
         so_far = functools.partial(Run, state=state, progress=progress, rebuilds=rebuilds)
         if verdict == BLOWN_UP:
@@ -119,23 +123,27 @@ def _drive(enthalpy, params, state, integrator, steps, field, every, progress, k
             return so_far(Records.join(parts))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
-def _segment(enthalpy, of_time, every, blocks, keep, integrator, params, state, progress, constant, stop):
-    field = of_time or (lambda time: constant)
-    return rollout(enthalpy, integrator, params, state, progress, field, stop, every, blocks, keep)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _segment(enthalpy, every, blocks, keep, integrator, params, state, progress, field, strain, stop):
+    return rollout(enthalpy, integrator, params, state, progress, field, stop, every, blocks, keep, strain)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _first(enthalpy, of_time, integrator, params, state, constant, key, temperature):
-    return start(enthalpy, integrator, params, state, of_time or (lambda time: constant), key, temperature)
+@functools.partial(jax.jit, static_argnums=0)
+def _first(enthalpy, integrator, params, state, field, key, temperature, strain):
+    return start(enthalpy, integrator, params, state, field, key, temperature, strain)
 
 
-def _begin(enthalpy, integrator, params, state, field, key, temperature) -> Progress:
-    temperature = getattr(integrator, "temperature", None) if temperature is None else temperature
+def _begin(enthalpy, integrator, params, state, field, strain, key, temperature) -> Progress:
+    if temperature is None and hasattr(integrator, "temperature"):
+        temperature = at(integrator.temperature, jnp.zeros((), state.cell.dtype))
     if key is None or temperature is None:
         raise FerrojaxError("a new run needs key=jax.random.key(seed) and, with NVE, the temperature of its initial momenta.")
-    constant, of_time = (jnp.zeros(3), field) if callable(field) else (jnp.asarray(field, state.cell.dtype), None)
-    return _first(enthalpy, of_time, integrator, params, state, constant, key, temperature)
+    return _first(enthalpy, integrator, params, state, field, key, temperature, strain)
+
+
+def _at(state: State, progress: Progress, strain: Protocol | None, integrator: Integrator) -> State:
+    """The state with the positions and cell that the run has come to."""
+    return state.replace(positions=progress.motion.position, cell=cell_of(progress, state, strain, integrator.dt))
 
 
 def _without_positions(records: Records) -> Records:
