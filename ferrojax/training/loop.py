@@ -124,7 +124,8 @@ class Trainer:
             if here.batch == len(order):
                 here.epoch, here.batch = here.epoch + 1, 0
                 if here.epoch % self._validate_every == 0:
-                    self._validate(state, progress)
+                    # Asked anew, as a run resumed at the end of an epoch has taken no step of it.
+                    self._validate(state, self._clock.progress(here.step))
         self._validate(state, 1.0)
         self._checkpoint(state)
         self._plot()
