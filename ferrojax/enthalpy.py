@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ferrojax.electrostatics.boundary import Boundary, displacement_energy
-from ferrojax.electrostatics.long_range import long_range_energy
+from ferrojax.electrostatics.long_range import choose_method, long_range_energy
 from ferrojax.state import State, apply_strain
-from ferrojax.topology import edge_vectors
+from ferrojax.topology import edge_vectors, layout
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -32,18 +33,24 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str
     is no difference to holding its flux).
 
     ``long_range`` is "ewald", "mesh" or "auto" (Ewald up to 1,000 atoms, then the mesh, see
-    ``long_range_energy``): response tensors of large cells want "ewald".
+    ``choose_method``): response tensors of large cells want "ewald".
 
     Args of the returned function: params of the model; state with a topology; strain
     (3, 3), usually zeros; field (3,), V/Å. Reference energies are not included.
     """
 
     def enthalpy(params: Any, state: State, strain: Float[Array, "3 3"], field: Float[Array, "3"]) -> Float[Array, ""]:
+        method = choose_method(long_range, len(state.positions))  # by the whole system, not by a device's part of it
+        return layout(state).evaluate(functools.partial(at_hand, method), params, state, strain, field)
+
+    def at_hand(method: str, params: Any, state: State, strain: Array, field: Array) -> Float[Array, ""]:
         strained = apply_strain(state, strain)
         terms = model.terms(params, strained)
         screened = terms.charges / model.config.eps_inf**0.5
-        kgrid, smearing = state.topology.kgrid, model.config.smearing
-        energy = terms.short_range + long_range_energy(screened, strained.positions, strained.cell, kgrid, smearing, long_range)
+        topology, smearing = state.topology, model.config.smearing
+        energy = terms.short_range + long_range_energy(
+            screened, strained.positions, strained.cell, topology.kgrid, smearing, method, topology.layout
+        )
         fixed_field = field * (1.0 - boundary.fixed_displacement.astype(field.dtype))
         # E'·M' with E' = (I + ε)⁻ᵀ E equals E·M of the charges' flow on unstrained bonds.
         energy -= fixed_field @ dipole(model, terms.flow, state)
@@ -64,4 +71,4 @@ def dipole(model: Model, flow: Float[Array, "atoms slots"], state: State) -> Flo
     i (t_ij = g_ij - g_ji), so no learned charge multiplies a bare position.
     """
     formal = model.formal_charges(state) @ state.positions
-    return formal + jnp.einsum("im,imx->x", flow, edge_vectors(state))
+    return layout(state).total(formal + jnp.einsum("im,imx->x", flow, edge_vectors(state)))

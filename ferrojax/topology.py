@@ -150,6 +150,11 @@ def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
     return topology.layout.extend(state.positions)[topology.neighbors] + images - state.positions[:, None]
 
 
+def layout(state: State) -> Whole | Slabs:
+    """How the atoms of a state lie over devices."""
+    return _require(state).layout
+
+
 def reciprocal_box(cell: np.ndarray, k_cutoff: float, margin: float = KGRID_MARGIN) -> tuple[int, int, int]:
     """Integers (n1, n2, n3) of the box that holds every |k| < k_cutoff: n_a = floor(k_cutoff |a_a| / 2π)."""
     n = np.floor(margin * k_cutoff * np.linalg.norm(cell, axis=1) / (2 * np.pi)).astype(int)

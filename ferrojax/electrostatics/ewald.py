@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.units import COULOMB
+
+if TYPE_CHECKING:
+    from ferrojax.distributed.slabs import Slabs
 
 
 def ewald_energy(
@@ -19,6 +24,7 @@ def ewald_energy(
     kgrid: tuple[int, int, int],
     smearing: float,
     dipoles: Float[Array, "atoms 3"] | None = None,
+    layout: Whole | Slabs = Whole(),
 ) -> Float[Array, ""]:
     """Tin-foil energy of Gaussian charges of standard deviation ``smearing`` σ, eV.
 
@@ -36,9 +42,10 @@ def ewald_energy(
         kgrid: static; ``reciprocal_box(cell, k_cutoff(smearing))`` is converged.
         smearing: Å.
         dipoles: atomic dipoles p_i of the same Gaussian shape, e·Å; None for none.
+        layout: of the atoms over devices; each then gives those it has at hand.
     """
     inverse, volume = inverse_cell(cell)
-    structure = _structure_factor(charges, positions @ inverse, None if dipoles is None else dipoles @ inverse, kgrid)
+    structure = _structure_factor(charges, positions @ inverse, None if dipoles is None else dipoles @ inverse, kgrid, layout)
     power = structure.real**2 + structure.imag**2
     n1, n2, n3 = kgrid
     half_box = (np.arange(n1 + 1), np.arange(-n2, n2 + 1), np.arange(-n3, n3 + 1))
@@ -65,12 +72,12 @@ def inverse_cell(cell: Float[Array, "3 3"]) -> tuple[Float[Array, "3 3"], Float[
 
 
 def gaussian_kernel(
-    axes: tuple[np.ndarray, np.ndarray, np.ndarray], inverse: Float[Array, "3 3"], smearing: float
+    axes: tuple[np.ndarray | Array, np.ndarray | Array, np.ndarray | Array], inverse: Float[Array, "3 3"], smearing: float
 ) -> Float[Array, "h k l"]:
     """exp(-σ²k²)/k², Å², on the box of integers ``axes``; zero at k = 0."""
-    nonzero = np.logical_or.outer(np.logical_or.outer(axes[0] != 0, axes[1] != 0), axes[2] != 0)
     n1, n2, n3 = (jnp.asarray(n, inverse.dtype) for n in axes)
     n1, n2 = n1[:, None, None], n2[:, None]
+    nonzero = (n1 != 0) | (n2 != 0) | (n3 != 0)
     k2 = (2 * np.pi) ** 2 * sum((n1 * inverse[x, 0] + n2 * inverse[x, 1] + n3 * inverse[x, 2]) ** 2 for x in range(3))
     k2 = jnp.where(nonzero, k2, 1.0)  # before the division, so that no derivative meets 1/0
     return jnp.where(nonzero, jnp.exp(-(smearing**2) * k2) / k2, 0.0)
@@ -81,6 +88,7 @@ def _structure_factor(
     fractional: Float[Array, "atoms 3"],
     dipoles: Float[Array, "atoms 3"] | None,
     kgrid: tuple[int, int, int],
+    layout: Whole | Slabs,
 ) -> Complex[Array, "h k l"]:
     """S(k) on the half box n1 >= 0, shape (n1+1, 2 n2+1, 2 n3+1), from fractional positions and dipoles.
 
@@ -97,7 +105,7 @@ def _structure_factor(
         dx, dy, dz = (dipoles[:, a, None] * slope for a, (_, slope) in enumerate(tables))
         sums += _contract(dx, _plane(y, z)) + _contract(x, _plane(dy, z) + _plane(y, dz))
     n1, n2, n3 = (n + 1 for n in kgrid)
-    sums = sums.reshape(2, n1, 2, n2, 2, n3)
+    sums = layout.total(sums).reshape(2, n1, 2, n2, 2, n3)
     return _both_signs(_both_signs(jax.lax.complex(sums[0], sums[1]), 1), 2)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.electrostatics.ewald import gaussian_kernel, inverse_cell
 from ferrojax.units import COULOMB
+
+if TYPE_CHECKING:
+    from ferrojax.distributed.slabs import Slabs
 
 # Force error against Ewald below 1e-4 of the rms force, at the lowest cost of the pairs tried
 # (orders 4 to 8, oversampling 0.9 to 1.5; tests/test_electrostatics_mesh.py holds it to that).
@@ -22,6 +28,7 @@ def mesh_energy(
     cell: Float[Array, "3 3"],
     kgrid: tuple[int, int, int],
     smearing: float,
+    layout: Whole | Slabs = Whole(),
 ) -> Float[Array, ""]:
     """The energy of ``ewald_energy`` by particle-particle particle-mesh, eV.
 
@@ -41,13 +48,14 @@ def mesh_energy(
     """
     shape = mesh_shape(kgrid)
     inverse, volume = inverse_cell(cell)
-    density = jnp.fft.rfftn(_spread(charges, positions @ inverse, shape))
+    density = layout.spectrum(_spread(charges, positions @ inverse, shape))
     axes = tuple(np.rint(frequencies(n) * n) for n, frequencies in zip(shape, (np.fft.fftfreq, np.fft.fftfreq, np.fft.rfftfreq)))
     g1, g2, g3 = (_influence(axis, n) for axis, n in zip(axes, shape))
     stored_once = (axes[2] == 0) | (2 * axes[2] == shape[2])  # the other planes stand for k and -k
-    influence = g1[:, None, None] * g2[:, None] * g3 * np.where(stored_once, 1.0, 2.0)
-    kernel = jnp.asarray(influence, cell.dtype) * gaussian_kernel(axes, inverse, smearing)
-    return 2 * np.pi * COULOMB / volume * jnp.sum(kernel * (density.real**2 + density.imag**2))
+    own_axis, own_g2 = (layout.share(jnp.asarray(x, cell.dtype)) for x in (axes[1], g2))
+    influence = g1[:, None, None] * own_g2[:, None] * (g3 * np.where(stored_once, 1.0, 2.0))
+    kernel = influence.astype(cell.dtype) * gaussian_kernel((axes[0], own_axis, axes[2]), inverse, smearing)
+    return 2 * np.pi * COULOMB / volume * layout.total(jnp.sum(kernel * (density.real**2 + density.imag**2)))
 
 
 def mesh_shape(kgrid: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -7,12 +7,15 @@ Clebsch-Gordan tensors are applied once per atom, never once per bond.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.potential.basis import DEGREES, SLICES, clebsch_gordan, couplings, symmetric_product_table
 
 NEIGHBORS = 20.0  # typical number of neighbours that carry weight; keeps features of order one
@@ -96,13 +99,14 @@ class Message(nn.Module):
         angular: Float[Array, "atoms slots 9"],
         neighbors: Int[Array, "atoms slots"],
         species: Int[Array, " atoms"],
+        extend: Callable[[Array], Array] = Whole().extend,
     ) -> Float[Array, "atoms 9 channels"]:
         basis, atoms = radial.shape[-1], len(species)
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("radial", init, (self.elements, basis, self.channels))
         scalars = features[:, :1]
         senders = jnp.concatenate([nn.silu(scalars), features[:, 1:4] * nn.sigmoid(scalars)], 1)
-        senders = materialize(senders)
+        senders = extend(materialize(senders))
 
         def summed(radial, angular, neighbors, species):
             strength = jnp.einsum("imb,ibk->imk", radial, weight[species])

@@ -14,6 +14,7 @@ from ase.data import atomic_numbers, chemical_symbols
 from flax import struct
 from jaxtyping import Array, Float, Int
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.basis import angular_basis, envelope, radial_basis, safe_length
 from ferrojax.potential.config import ModelConfig
@@ -58,10 +59,10 @@ class Network(nn.Module):
     config: ModelConfig
 
     @nn.compact
-    def __call__(self, vectors, mask, neighbors, species, real):
+    def __call__(self, vectors, mask, neighbors, species, real, extend=Whole().extend):
         config, elements = self.config, len(self.config.elements)
         distance = safe_length(vectors, mask)
-        radial = self._bond_basis(distance, mask, neighbors, species)
+        radial = self._bond_basis(distance, mask, neighbors, extend(species))
         angular = angular_basis(vectors / distance[..., None])
         radial, angular = materialize((radial, angular))
         features = Density(config.channels, elements)(radial, angular, species)
@@ -69,11 +70,11 @@ class Network(nn.Module):
         first, scalars, energy = self._update(features, species, "first")
         last = first
         if config.layers == 2:
-            received = Message(config.channels, elements)(first, radial, angular, neighbors, species)
+            received = Message(config.channels, elements)(first, radial, angular, neighbors, species, extend)
             received = materialize(received)
             last, scalars, second_energy = self._update(received + first, species, "second")
             energy = energy + second_energy
-        flow = ChargeFlow(elements)(scalars, last, radial, angular, neighbors, species)
+        flow = ChargeFlow(elements)(scalars, last, radial, angular, neighbors, species, extend)
         polarizability = Polarizability(elements)(scalars, last, species, real)
         return jnp.sum(energy * real), flow, polarizability
 
@@ -116,6 +117,7 @@ class Model:
     def terms(self, params: Any, state: State) -> Terms:
         """Short-range energy, charges, charge flow and polarizability, in the precision of the positions."""
         topology, dtype = state.topology, state.positions.dtype
+        extend, total = topology.layout.extend, topology.layout.total
         params = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)  # also takes numpy arrays, closed over
         species, real = self.species(state), (state.numbers > 0).astype(dtype)
         vectors = edge_vectors(state)
@@ -123,12 +125,15 @@ class Model:
         distance = safe_length(vectors, topology.mask)
         # Pairs in the skin carry nothing; excluding them keeps the repulsion finite-range too.
         mask = topology.mask & (distance < self.config.cutoff)
-        outputs: Any = Network(self.config).apply(params, vectors, mask, topology.neighbors, species, real)
+        outputs: Any = Network(self.config).apply(params, vectors, mask, topology.neighbors, species, real, extend)
         energy, flow, polarizability = outputs
-        energy = energy + repulsion_energy(distance, mask, state.numbers, topology.neighbors)
+        energy = energy + repulsion_energy(distance, mask, extend(state.numbers), topology.neighbors)
+        energy, polarizability = total((energy, polarizability))
         charges = self.formal_charges(state) - jnp.sum(flow, 1)
-        charges = charges.at[topology.neighbors].add(flow)
-        return Terms(energy, charges, flow, polarizability)
+        # What flows to a neighbour goes home the way its rows came, backwards.
+        extended, collect = jax.vjp(extend, charges)
+        (received,) = collect(jnp.zeros_like(extended).at[topology.neighbors].add(flow))
+        return Terms(energy, charges + received, flow, polarizability)
 
     def species(self, state: State) -> Int[Array, " atoms"]:
         """Index of each atom's element in ``config.elements``; 0 for padding."""

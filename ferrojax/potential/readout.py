@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import e3nn_jax as e3nn
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from ferrojax.distributed.layout import Whole
 from ferrojax.potential.basis import SLICES
 from ferrojax.potential.interaction import Linear
 
@@ -56,6 +59,7 @@ class ChargeFlow(nn.Module):
         angular: Float[Array, "atoms slots 9"],
         neighbors: Int[Array, "atoms slots"],
         species: Int[Array, " atoms"],
+        extend: Callable[[Array], Array] = Whole().extend,
     ) -> Float[Array, "atoms slots"]:
         gates = SpeciesMLP(32, 4 * FLOW_CHANNELS, self.elements, name="gates")(scalars, species)
         isotropic, sent, *scale = jnp.split(gates, 4, -1)
@@ -66,7 +70,7 @@ class ChargeFlow(nn.Module):
         init = nn.initializers.normal(1.0 / np.sqrt(radial.shape[-1]))
         weight = self.param("radial", init, (self.elements, radial.shape[-1], FLOW_CHANNELS))
         reach = jnp.einsum("imb,ibq->imq", radial, weight[species])
-        return FLOW_SCALE * jnp.sum(reach * (1.0 + sent)[neighbors] * direction, -1)
+        return FLOW_SCALE * jnp.sum(reach * extend(1.0 + sent)[neighbors] * direction, -1)
 
 
 class Polarizability(nn.Module):

@@ -1,0 +1,1 @@
+"""One system over several devices: see ``decompose`` in decomposition.py."""
