@@ -101,6 +101,7 @@ def rollout(
     blocks: int = 1,
     keep_positions: bool = False,
     strain: Protocol | None = None,
+    remat: bool = False,
 ) -> tuple[Progress, Record]:
     """Steps from ``progress`` to step ``stop``, at most ``every * blocks`` of them.
 
@@ -113,6 +114,9 @@ def rollout(
         state: gives cell, species and topology; its positions are not used.
         field: E(t) in V/Å for t in fs: a constant, a protocol or a function.
         strain: ε(t) imposed on the reference cell (3 x 3), atoms carried along; the run must have begun with it.
+        remat: in reverse mode keep only the motion at each block and, within one block at a time, at each step, and
+            compute the rest again: memory ~ blocks + every instead of steps times a whole energy, least at
+            every ~ sqrt(steps), for about one and a half times the time. It changes nothing else.
     """
     field, dtype = as_protocol(field), state.cell.dtype
     system = System(enthalpy, params, state, progress.reference)
@@ -156,6 +160,10 @@ def rollout(
             positions=motion.position if keep_positions else None,
         )
 
+    def again(body: Callable) -> Callable:
+        # Within a scan nothing can be merged across the checkpoint, so the barrier against that is not needed.
+        return jax.checkpoint(body, prevent_cse=False) if remat else body
+
     def block(before: Progress, _: None) -> tuple[Progress, Record]:
         end = jnp.minimum((before.step // every + 1) * every, stop)
 
@@ -163,11 +171,11 @@ def rollout(
             go = (progress.verdict == RUNNING) & (progress.step < end)
             return lax.cond(go, advance, lambda p: p, progress), None
 
-        after, _ = lax.scan(step, before, length=every)
+        after, _ = lax.scan(again(step), before, length=every)
         fresh = (after.step == end) & (before.step < end)
         return after, lax.cond(fresh, observe, lambda p: _blank(observe, p), after)
 
-    return lax.scan(block, progress, length=blocks)
+    return lax.scan(again(block), progress, length=blocks)
 
 
 def cell_of(progress: Progress, state: State, strain: Protocol | None, dt: Any) -> Float[Array, "3 3"]:
