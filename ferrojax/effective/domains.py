@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,11 @@ from ferrojax.effective.lattice import LatticeState, Shape, check_shape, uniform
 from ferrojax.effective.params import HeffParams
 from ferrojax.effective.relax import LatticeRelaxation, minimise, relaxed_strain, stationary
 from ferrojax.errors import FerrojaxError
-from ferrojax.units import E_PER_A2
+from ferrojax.units import E_PER_A2, GPA
 
 MILLIJOULE = 1e3 * E_PER_A2  # mJ/m² in one eV/Å²: 1 eV/Å² is 16.02 J/m²
-REACH, POINTS = 0.7, 1401  # modes searched for a well, Å, and how finely
+REACH = 0.7  # modes searched for a well, Å
+LENGTHS = np.linspace(0.0, REACH, 1401)
 
 
 @dataclass
@@ -42,20 +43,47 @@ def well(params: HeffParams, direction: Any) -> LatticeRelaxation:
     A line search finds the first minimum, Newton's method ends at it. It may be a saddle
     against turning the polarization.
 
-    Raises FerrojaxError for a zero direction, or if there is no minimum: the paraelectric
-    cell is stable, or the mode runs away.
+    Raises FerrojaxError for a zero direction; if there is no minimum (the cubic cell is stable,
+    or the mode runs away); and if a second one, further out, lies deeper: a sampled crystal would
+    fall into it, where the on-site polynomial was never fitted.
     """
     axis = np.asarray(direction, float)
     if axis.shape != (3,) or not np.isfinite(axis).all() or not axis.any():
         raise FerrojaxError(f"the direction must be three finite numbers, not all zero; got {direction!r}.")
-    lengths = np.linspace(0.0, REACH, POINTS)
-    energies = np.asarray(_line(params, jnp.asarray(axis / np.linalg.norm(axis)), jnp.asarray(lengths)))
-    inside = np.flatnonzero((energies[1:-1] < energies[:-2]) & (energies[1:-1] <= energies[2:]))
+    axis = axis / np.linalg.norm(axis)
+    energies = np.asarray(_line(params, jnp.asarray(axis), jnp.asarray(LENGTHS)))
+    inside = _minima(energies)
     if not inside.size:
         trend = "falls without bound: the mode runs away" if energies[-1] < energies[0] else "only rises: the cubic cell is stable"
         raise FerrojaxError(f"no well along {axis.tolist()}: up to |u| = {REACH} Å the energy {trend}; check the outer stress.")
-    start = uniform_state((1, 1, 1), axis / np.linalg.norm(axis) * lengths[inside[0] + 1])
-    return stationary(_cell(), params, start, tolerance=1e-10)
+    if energies[inside].argmin() > 0:
+        raise FerrojaxError(_spurious(params, axis, float(LENGTHS[inside[energies[inside].argmin()]])))
+    return stationary(_cell(), params, uniform_state((1, 1, 1), axis * LENGTHS[inside[0]]), tolerance=1e-10)
+
+
+def well_depth(params: HeffParams, direction: Any) -> float:
+    """Energy of the well (see ``well``) below the cubic cell under the same outer stress, eV: a negative number."""
+    cubic = _line(params, jnp.asarray((0.0, 0.0, 1.0)), jnp.zeros(1))
+    return well(params, direction).energy - float(cubic[0])
+
+
+def _minima(energies: np.ndarray) -> np.ndarray:
+    return np.flatnonzero((energies[1:-1] < energies[:-2]) & (energies[1:-1] <= energies[2:])) + 1
+
+
+def _spurious(params: HeffParams, axis: np.ndarray, length: float) -> str:
+    """The message about a deeper well, with the pressure at which it becomes the deeper one."""
+    low, high = float(-jnp.trace(params.stress) / 3), 0.0
+    for _ in range(30):
+        middle = 0.5 * (low + high)
+        energies = np.asarray(_line(params.under_pressure(middle), jnp.asarray(axis), jnp.asarray(LENGTHS)))
+        inside = _minima(energies)
+        deeper = inside.size > 0 and energies[inside].argmin() > 0
+        low, high = (middle, high) if deeper else (low, middle)
+    return (
+        f"along {axis.round(4).tolist()} a second well at |u| = {length:.3f} Å lies deeper than the first, where the on-site "
+        f"polynomial was not fitted; it takes over at a pressure of {low / GPA:.2f} GPa: stay above."
+    )
 
 
 @functools.cache
@@ -87,7 +115,7 @@ def stripes(shape: Shape, mode: Any, period: int, dtype: Any = np.float64) -> La
     return LatticeState(modes=jnp.asarray(sign[:, None, None, None] * np.broadcast_to(np.asarray(mode, float), (*shape, 3)), dtype))
 
 
-def wall_lattice(mode: Float[Array, "3"], cells: int, centre: Literal["cell", "site"]) -> LatticeState:
+def wall_lattice(mode: Float[Array, "3"], cells: int, centre: str) -> LatticeState:
     """Two unrelaxed 180° (100) walls in a row of cells along x, at 0 and half way.
 
     centre: "cell" puts each wall half way between two planes of modes; "site" on a plane,
@@ -106,7 +134,7 @@ def wall_lattice(mode: Float[Array, "3"], cells: int, centre: Literal["cell", "s
     return LatticeState(modes=jnp.asarray(sign)[:, None, None, None] * mode)
 
 
-def wall(params: HeffParams, cells: int = 32, centre: Literal["cell", "site"] = "cell") -> Wall:
+def wall(params: HeffParams, cells: int = 32, centre: str = "cell") -> Wall:
     """Energy of the 180° (100) wall between domains along ±z at 0 K.
 
         γ = (E_two walls - E_domain)/(2 a0²),  in the strain of the single domain

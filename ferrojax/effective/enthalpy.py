@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import struct
 from jaxtyping import Array, Float
 
 from ferrojax.effective.acoustic import acoustic_energy
@@ -30,18 +28,6 @@ from ferrojax.errors import FerrojaxError
 BYTES_PER_CELL = 600  # of float64: kernels, nine fields, their spectra and products
 
 
-class Prepared(struct.PyTreeNode):
-    """Parameters with their Fourier kernels: made once, it stands for the parameters in every call.
-
-    Derivatives with respect to parameters need the plain ``HeffParams``, or ``prepare`` inside
-    the function that is differentiated.
-    """
-
-    params: HeffParams
-    pair: Float[Array, "6 kx ky kz"]
-    strain: Float[Array, "21 kx ky kz"]
-
-
 class EffectiveHamiltonian:
     """``enthalpy(params, state, strain, field)`` of a lattice, eV per supercell; see ``make_enthalpy``."""
 
@@ -52,48 +38,48 @@ class EffectiveHamiltonian:
         self.grid = fourier_shape(self.shape, boundary)
         check_memory(self.grid)
         self.dipole = dipole_kernel(self.grid, ewald_width)
+        self._compiled = jax.jit(self._energy)  # here, so that it is freed with the object
 
     @property
     def cells(self) -> int:
         """Number of unit cells."""
         return self.shape[0] * self.shape[1] * self.shape[2]
 
-    def prepare(self, params: HeffParams, dtype: Any = None) -> Prepared:
-        """The parameters with their kernels, in a float type (by default theirs): saves rebuilding them in every call."""
-        pair, strain = pair_kernel(params, self.grid, self.dipole), strain_kernel(params, self.grid)
-        dtype = dtype or params.a0.dtype
-        return jax.tree.map(lambda x: x.astype(dtype), Prepared(params, pair, strain))
-
-    def __call__(
-        self, params: HeffParams | Prepared, state: LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"]
-    ) -> Float[Array, ""]:
+    def __call__(self, params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"]) -> Float[Array, ""]:
         """The enthalpy, eV. Raises FerrojaxError for a state of another shape."""
         self._check(state)
+        return self._compiled(params, state, strain, field)
+
+    def _energy(self, params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"]) -> Float[Array, ""]:
         dtype = state.modes.dtype
-        ready = params if isinstance(params, Prepared) else self.prepare(params)
-        ready = jax.tree.map(lambda x: x.astype(dtype), ready)
+        params = jax.tree.map(lambda x: x.astype(dtype), params)
         modes = jnp.moveaxis(state.modes, -1, 0)
-        sources = strain_sources(ready.params, modes, state.occupation)
+        sources = strain_sources(params, modes, state.occupation)
         mean = jnp.mean(modes, (1, 2, 3))
         factors = jnp.asarray(self.boundary.depolarization, dtype)
         return (
-            onsite_energy(ready.params, modes)
-            + self._intersite_energy(ready, state, modes, sources)
-            + homogeneous_energy(ready.params, voigt_strain(strain.astype(dtype)), jnp.mean(sources, (1, 2, 3)), self.cells)
-            + field_energy(ready.params, mean, field.astype(dtype), self.cells)
-            + depolarization_energy(ready.params, mean, factors, self.cells)
+            onsite_energy(params, modes)
+            + self._intersite_energy(params, state, modes, sources)
+            + homogeneous_energy(params, voigt_strain(strain.astype(dtype)), jnp.mean(sources, (1, 2, 3)), self.cells)
+            + field_energy(params, mean, field.astype(dtype), self.cells)
+            + depolarization_energy(params, mean, factors, self.cells)
         )
 
     def _intersite_energy(
-        self, ready: Prepared, state: LatticeState, modes: Float[Array, "3 x y z"], sources: Float[Array, "6 x y z"]
+        self, params: HeffParams, state: LatticeState, modes: Float[Array, "3 x y z"], sources: Float[Array, "6 x y z"]
     ) -> Float[Array, ""]:
-        """Everything that couples cells, in one Fourier-space product; a film counts half of itself with its image."""
+        """Everything that couples cells, in one Fourier-space product; a film counts half of itself with its image.
+
+        The kernels are built anew from the parameters: beside the transforms that costs
+        nothing, and in a compiled loop XLA does it once.
+        """
+        pair = pair_kernel(params, self.grid, self.dipole)
         if state.acoustic is not None:
-            return quadratic_form(modes, (ready.pair,)) + acoustic_energy(ready.params, state.acoustic, sources)
-        fields = jnp.concatenate([modes, sources])
+            return quadratic_form(modes, (pair,)) + acoustic_energy(params, state.acoustic, sources)
+        fields, kernels = jnp.concatenate([modes, sources]), (pair, strain_kernel(params, self.grid))
         if self.boundary.dead_layers is None:
-            return quadratic_form(fields, (ready.pair, ready.strain))
-        return 0.5 * quadratic_form(with_image(fields, self.boundary.dead_layers), (ready.pair, ready.strain))
+            return quadratic_form(fields, kernels)
+        return 0.5 * quadratic_form(with_image(fields, self.boundary.dead_layers), kernels)
 
     def _check(self, state: LatticeState) -> None:
         for name, array, tail in (("modes", state.modes, (3,)), ("acoustic", state.acoustic, (3,)), ("occupation", state.occupation, ())):
@@ -118,7 +104,7 @@ def make_enthalpy(shape: Sequence[int], boundary: LatticeBoundary = LatticeBound
     Args:
         shape: cells along x, y, z. boundary: electric boundary; a film or a bulk.
         ewald_width: splits the dipole sum, which does not depend on it.
-    Args of the returned function: params, or ``enthalpy.prepare(params)`` in a long loop; state;
+    Args of the returned function: params; state;
         strain (3, 3), homogeneous, of which the symmetric part counts; field (3,), V/Å, the outer one.
 
     Raises FerrojaxError for a bad shape or boundary, and for a lattice that does not fit into memory.

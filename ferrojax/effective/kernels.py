@@ -22,7 +22,7 @@ ODD = ((), (), (), (1, 2), (0, 2), (0, 1))
 def pair_kernel(params: HeffParams, shape: Shape, dipole: Float[np.ndarray, "6 kx ky kz"]) -> Float[Array, "6 kx ky kz"]:
     """Harmonic coupling of the modes, eV/Å², packed: 2κ₂ + short range + k_e Z*²/(ε∞ a0³) times the dipole kernel."""
     strength = COULOMB * params.charge**2 / (params.eps_inf * params.a0**3)
-    return short_range_kernel(params, shape) + strength * jnp.asarray(dipole)
+    return short_range_kernel(params, shape) + strength * jnp.asarray(dipole, strength.dtype)
 
 
 def short_range_kernel(params: HeffParams, shape: Shape) -> Float[Array, "6 kx ky kz"]:
@@ -33,8 +33,9 @@ def short_range_kernel(params: HeffParams, shape: Shape) -> Float[Array, "6 kx k
 
     Zhong, Vanderbilt and Rabe, Phys. Rev. B 52, 6301 (1995), table II of the couplings.
     """
-    k = wave_vectors(shape)
-    c, s = [np.cos(x) for x in k], [np.sin(x) for x in k]
+    dtype = params.kappa2.dtype
+    c = [np.cos(x).astype(dtype) for x in wave_vectors(shape)]
+    s = [np.sin(x).astype(dtype) for x in wave_vectors(shape)]
     j1, j2, j3, j4, j5, j6, j7 = params.j
     entries = []
     for a, b in packing(3):
@@ -55,7 +56,7 @@ def acoustic_kernel(params: HeffParams, shape: Shape) -> Float[Array, "6 kx ky k
 
     Off-diagonal entries vanish where k_α is on the zone boundary, as the mean over ±π.
     """
-    k, edge = wave_vectors(shape), zone_edges(shape)
+    k, edge = [x.astype(params.b11.dtype) for x in wave_vectors(shape)], zone_edges(shape)
     entries = []
     for a, b in packing(3):
         if a == b:
@@ -75,7 +76,7 @@ def strain_kernel(params: HeffParams, shape: Shape) -> Float[Array, "21 kx ky kz
     components are on the boundary at once, which breaks the cubic symmetry there.)
     Nishimatsu et al., Phys. Rev. B 78, 104104 (2008), eqs. 8 and 17.
     """
-    k, edge = wave_vectors(shape), zone_edges(shape)
+    k, edge = [x.astype(params.b11.dtype) for x in wave_vectors(shape)], zone_edges(shape)
     zero = (k[0] == 0) & (k[1] == 0) & (k[2] == 0)
     inverse = _inverse_stiffness(params, k, zero)
     # Columns of D: stress component i pushes along each axis by a component of k.
@@ -88,13 +89,13 @@ def strain_kernel(params: HeffParams, shape: Shape) -> Float[Array, "21 kx ky kz
         cancels = zero
         for axis in odd:
             cancels = cancels | edge[axis]
-        entries.append(-value * np.where(cancels, 0.0, 1.0))
+        entries.append(jnp.where(cancels, 0.0, -value))
     return jnp.stack(jnp.broadcast_arrays(*entries))
 
 
 def _inverse_stiffness(params: HeffParams, k: list[np.ndarray], zero: np.ndarray) -> list[list[Array]]:
     """K⁻¹ from cofactors; the identity is inverted at k = 0."""
-    squared, mixed = k[0] ** 2 + k[1] ** 2 + k[2] ** 2 + np.where(zero, 1.0, 0.0), params.b12 + params.b44
+    squared, mixed = k[0] ** 2 + k[1] ** 2 + k[2] ** 2 + zero.astype(k[0].dtype), params.b12 + params.b44
     m = {(a, b): mixed * (k[a] * k[b]) for a, b in packing(3)[3:]}
     m |= {(b, a): m[a, b] for a, b in packing(3)[3:]}
     m |= {(a, a): params.b44 * squared + (params.b11 - params.b44) * k[a] ** 2 for a in range(3)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +12,12 @@ import optax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
-from ferrojax.effective.enthalpy import EffectiveHamiltonian, Prepared
+from ferrojax.effective.enthalpy import EffectiveHamiltonian
 from ferrojax.effective.lattice import LatticeState, strain_tensor, voigt_strain
 from ferrojax.effective.params import HeffParams
 from ferrojax.effective.terms import elastic_tensor, outer_load, strain_sources
 from ferrojax.errors import FerrojaxError
 
-Clamp = Literal["free", "epitaxial", "fixed"]
 # Voigt components that a substrate in the xy plane holds, and those it leaves free.
 HELD, LOOSE = jnp.array([0, 1, 5]), jnp.array([2, 3, 4])
 NEWTON_LIMIT = 3000  # unknowns; the Hessian is dense
@@ -54,7 +53,7 @@ def epitaxial_strain(params: HeffParams, state: LatticeState, misfit: Float[Arra
     return strain_tensor(jnp.zeros(6, held.dtype).at[HELD].set(held).at[LOOSE].set(loose))
 
 
-def clamped_strain(params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], clamp: Clamp) -> Float[Array, "3 3"]:
+def clamped_strain(params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], clamp: str) -> Float[Array, "3 3"]:
     """The strain under a clamp: "free" relaxes all of it, "epitaxial" all but the film plane, "fixed" nothing.
 
     Raises FerrojaxError for another word.
@@ -79,7 +78,7 @@ def minimise(
     state: LatticeState,
     strain: Any = None,
     field: Any = (0.0, 0.0, 0.0),
-    clamp: Clamp = "free",
+    clamp: str = "free",
     tolerance: float = 1e-8,
     max_steps: int = 2000,
 ) -> LatticeRelaxation:
@@ -106,7 +105,7 @@ def stationary(
     state: LatticeState,
     strain: Any = None,
     field: Any = (0.0, 0.0, 0.0),
-    clamp: Clamp = "free",
+    clamp: str = "free",
     tolerance: float = 1e-8,
     max_steps: int = 50,
 ) -> LatticeRelaxation:
@@ -135,7 +134,6 @@ def _conditions(state: LatticeState, strain: Any, field: Any) -> tuple[Array, Ar
 def _reduced(enthalpy, clamp, params: HeffParams, state: LatticeState, held, field):
     """F of the free coordinates alone, where they start, and how to put them back into the state."""
     start, unravel = ravel_pytree((state.modes, state.acoustic))
-    ready: Prepared = enthalpy.prepare(params)
 
     def place(x: Array) -> LatticeState:
         modes, acoustic = unravel(x)
@@ -143,7 +141,7 @@ def _reduced(enthalpy, clamp, params: HeffParams, state: LatticeState, held, fie
 
     def value(x: Array) -> Array:
         here = place(x)
-        return enthalpy(ready, here, clamped_strain(params, here, held, clamp), field)
+        return enthalpy(params, here, clamped_strain(params, here, held, clamp), field)
 
     return value, start, place
 
