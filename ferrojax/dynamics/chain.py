@@ -26,7 +26,7 @@ class Chain(struct.PyTreeNode):
     freedom: Float[Array, ""]
     period: Float[Array, ""]
 
-    def masses(self, heat: Array) -> Float[Array, " links"]:
+    def masses(self, heat: Any) -> Float[Array, " links"]:
         """Q = kT τ², times the degrees of freedom for the first link."""
         return heat * self.period**2 * jnp.ones_like(self.position).at[0].set(self.freedom)
 
@@ -37,7 +37,7 @@ def start_chain(freedom: Any, period: Any, dtype: Any) -> Chain:
     return Chain(zero, zero, jnp.asarray(freedom, dtype), jnp.asarray(period, dtype))
 
 
-def half_step(chain: Chain, kinetic: Array, heat: Array, dt: Any) -> tuple[Chain, Float[Array, ""]]:
+def half_step(chain: Chain, kinetic: Array, heat: Any, dt: Any) -> tuple[Chain, Float[Array, ""]]:
     """Half a time step ``dt`` of the chain, and the factor by which it scales the momenta of kinetic energy ``kinetic``.
 
     Martyna, Tuckerman, Tobias and Klein, Mol. Phys. 87, 1117 (1996), equations 27 to 33.

@@ -63,7 +63,7 @@ def npt_nose_hoover(
 
     Args:
         stress: outside, tension positive: a number, Voigt components or a 3 x 3 matrix (pressure p is stress -p).
-        tau, tau_cell: periods of thermostat (default 100 dt) and cell (default 1000 dt).
+        tau: period of both chains (default 100 dt). tau_cell: sets the inertia of the cell (default 1000 dt).
 
     init(key, position, cell, mass, momenta, freedom=3N-3, **kwargs) draws nothing; apply(state, **kwargs) also
     takes ``kT``, ``stress`` and ``deform`` (a deformation imposed during the step) instead of those above.
@@ -80,7 +80,7 @@ def npt_nose_hoover(
         inertia = jnp.asarray(cell_mass(heat, freedom, tau_cell), cell.dtype)
         return NPTNoseHooverState(
             position, momenta, force, mass, cell, jnp.zeros_like(cell), inertia, cell, potential, torsion,
-            start_chain(freedom, tau, cell.dtype), start_chain(FREEDOM[kind], tau_cell, cell.dtype),
+            start_chain(freedom, tau, cell.dtype), start_chain(FREEDOM[kind], tau, cell.dtype),
         )  # fmt: skip
 
     def heat_bath(state: NPTNoseHooverState, heat: Array) -> NPTNoseHooverState:

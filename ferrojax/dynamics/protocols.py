@@ -141,11 +141,15 @@ def at(value: Value, time: Array) -> Array:
 
 
 def sample(value: Value, end: float, points: int = 512) -> np.ndarray:
-    """Values from 0 to ``end`` fs, with the ends of all pieces among the times; to check or plot a protocol."""
+    """Values at ``sample_times``, in float32; to check or plot a protocol."""
     protocol = as_protocol(value)
+    return np.asarray(jax.jit(jax.vmap(protocol))(jnp.asarray(sample_times(protocol, end, points), jnp.float32)))
+
+
+def sample_times(protocol: Protocol, end: float, points: int = 512) -> np.ndarray:
+    """Times from 0 to ``end`` fs, with the ends of all pieces among them."""
     inner = [t for t in _breaks(protocol) if 0 < t < end]
-    times = np.unique(np.concatenate([np.linspace(0.0, end, points), inner]))
-    return np.asarray(jax.jit(jax.vmap(protocol))(jnp.asarray(times, jnp.float32)))
+    return np.unique(np.concatenate([np.linspace(0.0, end, points), inner]))
 
 
 def join(pieces: ASequence[tuple[float, float, Protocol]], name: str) -> Sequence:
