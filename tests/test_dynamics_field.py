@@ -82,12 +82,12 @@ def test_strain_protocol_strains_the_cell(relaxed, integrator):
 
 def test_work_of_straining_is_the_stress(relaxed):
     """dF/dε: in NVE the energy gained along a strain ramp is ∫ V σ:dε."""
-    rate = jnp.diag(jnp.array([0.0, 0.0, 0.01]))
+    rate = jnp.diag(jnp.array([0.0, 0.0, 0.04]))
     records = go(relaxed, NVE(dt=0.25), 200, every=1, strain=Ramp(jnp.zeros((3, 3)), rate, duration=50.0)).records
     strain = records.cell[:, 2, 2] / np.asarray(relaxed.cell)[2, 2] - 1.0
     power = records.volume * records.stress[:, 2] / (1.0 + strain)
     work = np.sum(0.5 * (power[1:] + power[:-1]) * np.diff(strain))
-    assert records.total[-1] - records.total[0] == pytest.approx(work, rel=2e-3)
+    assert records.total[-1] - records.total[0] == pytest.approx(work, rel=5e-3)
     assert abs(work) > 1e-3
 
 

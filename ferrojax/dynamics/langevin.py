@@ -10,7 +10,7 @@ from flax import struct
 from jax_md import simulate
 from jaxtyping import Array, Float
 
-from ferrojax.dynamics.motion import deforming_shift, remove_drift
+from ferrojax.dynamics.motion import deformed_momenta, deforming_shift, remove_drift
 from ferrojax.dynamics.protocols import Temperature, at
 from ferrojax.dynamics.system import System
 from ferrojax.units import BOLTZMANN, FEMTOSECOND
@@ -37,7 +37,9 @@ class Langevin(struct.PyTreeNode):
 
         def apply(motion: Any, time: Array, **conditions: Any) -> Any:
             motion = step(motion, kT=BOLTZMANN * at(self.temperature, time), **conditions)
-            return motion.set(momentum=remove_drift(motion.momentum, system.state))
+            half = conditions.get("deform")  # of half a step: the positions drift twice
+            momentum = deformed_momenta(deformed_momenta(motion.momentum, half), half)
+            return motion.set(momentum=remove_drift(momentum, system.state))
 
         return init, apply
 

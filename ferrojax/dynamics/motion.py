@@ -8,6 +8,7 @@ import numpy as np
 from ase.data import atomic_masses
 from jaxtyping import Array, Float, Int
 
+from ferrojax.matrix import inverse
 from ferrojax.state import State
 from ferrojax.units import BOLTZMANN
 
@@ -16,6 +17,11 @@ def deforming_shift(positions: Array, step: Array, deform: Array | None = None, 
     """Displacement of unwrapped Cartesian positions, and the deformation imposed on them meanwhile; no box."""
     moved = positions + step
     return moved if deform is None else moved @ deform
+
+
+def deformed_momenta(momenta: Array, deform: Array | None) -> Array:
+    """P X⁻ᵀ: momenta after a deformation X of space at fixed fractional coordinates, so that it works against the kinetic stress too."""
+    return momenta if deform is None else momenta @ inverse(deform).T
 
 
 def masses(state: State) -> Float[Array, "atoms 1"]:

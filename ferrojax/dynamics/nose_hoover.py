@@ -10,7 +10,7 @@ from jax_md import simulate
 from jaxtyping import Array, Float
 
 from ferrojax.dynamics.chain import Chain, chain_energy, half_step, start_chain
-from ferrojax.dynamics.motion import deforming_shift, degrees_of_freedom, kinetic_energy
+from ferrojax.dynamics.motion import deformed_momenta, deforming_shift, degrees_of_freedom, kinetic_energy
 from ferrojax.dynamics.protocols import Temperature, at
 from ferrojax.dynamics.system import System
 from ferrojax.units import BOLTZMANN, FEMTOSECOND
@@ -65,7 +65,9 @@ class NoseHoover(struct.PyTreeNode):
         def apply(motion: NoseHooverMotion, time: Array, **conditions: Any) -> NoseHooverMotion:
             heat = BOLTZMANN * at(self.temperature, time)
             motion = bath(motion, heat)
-            return bath(motion.replace(inner=step(motion.inner, **conditions)), heat)
+            inner = step(motion.inner, **conditions)
+            inner = inner.set(momentum=deformed_momenta(inner.momentum, conditions.get("deform")))
+            return bath(motion.replace(inner=inner), heat)
 
         return init, apply
 

@@ -23,6 +23,7 @@ from ferrojax.dynamics.barostat import (
     slopes,
     stress_tensor,
 )
+from ferrojax.dynamics.motion import deformed_momenta
 from ferrojax.matrix import square_root
 
 
@@ -112,4 +113,4 @@ def remove_centre_of_mass(momenta: Array, mass: Array) -> Array:
 
 def _drifted(state: NPTLangevinState, time: Number, deform: Matrix | None) -> NPTLangevinState:
     position, cell = drift(state, time, deform)
-    return state.replace(position=position, cell=cell)
+    return state.replace(position=position, cell=cell, momentum=deformed_momenta(state.momentum, deform))

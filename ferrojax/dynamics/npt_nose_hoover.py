@@ -24,6 +24,7 @@ from ferrojax.dynamics.barostat import (
     stress_tensor,
 )
 from ferrojax.dynamics.chain import Chain, chain_energy, half_step, start_chain
+from ferrojax.dynamics.motion import deformed_momenta
 
 
 class NPTNoseHooverState(struct.PyTreeNode):
@@ -97,6 +98,7 @@ def npt_nose_hoover(
         state = state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), freedom, half))
         state = state.replace(momentum=kick(state, freedom, half))
         position, cell = drift(state, dt, deform)
+        state = state.replace(momentum=deformed_momenta(state.momentum, deform))
         potential, force, torsion = slopes(energy, position, cell, **kwargs)
         state = state.replace(position=position, cell=cell, potential=potential, force=force, torsion=torsion)
         state = state.replace(momentum=kick(state, freedom, half))

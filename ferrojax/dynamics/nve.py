@@ -9,7 +9,7 @@ from flax import struct
 from jax_md import simulate
 from jaxtyping import Array, Float
 
-from ferrojax.dynamics.motion import deforming_shift
+from ferrojax.dynamics.motion import deformed_momenta, deforming_shift
 from ferrojax.dynamics.system import System
 from ferrojax.units import FEMTOSECOND
 
@@ -35,7 +35,8 @@ class NVE(struct.PyTreeNode):
             return start(key, position, kT=0.0, mass=mass, momenta=momenta, cell=cell, **conditions)
 
         def apply(motion: Any, time: Array, **conditions: Any) -> Any:
-            return step(motion, **conditions)
+            motion = step(motion, **conditions)
+            return motion.set(momentum=deformed_momenta(motion.momentum, conditions.get("deform")))
 
         return init, apply
 
