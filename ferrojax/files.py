@@ -13,12 +13,25 @@ def write_text(path: Path, text: str) -> None:
 
     Raises FerrojaxError, with nothing left behind, if the disk is full or the place cannot be written to.
     """
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """As write_text, for bytes; once it returns they are on the disk, not only on their way there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        with open(temporary, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise FerrojaxError(f"{path}: cannot be written ({error.strerror}); free disk space or choose another place.") from None
+        raise unwritable(path, error) from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> FerrojaxError:
+    """One sentence for a file that the disk did not take."""
+    return FerrojaxError(f"{path}: cannot be written ({error.strerror}); free disk space or choose another place.")

@@ -1,6 +1,6 @@
 """The dynamics driver: conservation, determinism, rebuilding, reports and loud failure."""
 
-import csv
+import json
 
 import ase.io
 import jax
@@ -12,6 +12,7 @@ from toy_model import ToyModel, rattled_triclinic
 from ferrojax.dynamics.langevin import Langevin
 from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, remove_drift, temperature
 from ferrojax.dynamics.nve import NVE
+from ferrojax.dynamics.output import Output
 from ferrojax.dynamics.rollout import rollout, start
 from ferrojax.dynamics.run import DynamicsError, run
 from ferrojax.enthalpy import make_enthalpy
@@ -145,39 +146,42 @@ def test_single_precision_runs_in_single_precision(relaxed):
     assert np.isfinite(end.records.total).all()
 
 
-def test_reports(relaxed, tmp_path):
-    field = (0.0, 0.02, 0.01)
-    end = go(relaxed, steps=30, field=field, trajectory=tmp_path / "md.xyz", log=tmp_path / "out" / "md.csv", keep_positions=False)
-    assert end.records.positions is None and sorted(p.name for p in tmp_path.rglob("*.*")) == ["md.csv", "md.xyz"]
-    with open(tmp_path / "out" / "md.csv") as stream:
-        rows = list(csv.DictReader(stream))
-    assert [int(r["step"]) for r in rows] == [10, 20, 30] and float(rows[-1]["time_fs"]) == 15.0
-    np.testing.assert_allclose([float(r["total_eV"]) for r in rows], end.records.total, rtol=1e-12)
-    np.testing.assert_allclose([float(r["dipole_eA_z"]) for r in rows], end.records.dipole[:, 2], rtol=1e-12)
-    frames = ase.io.read(tmp_path / "md.xyz", ":")
-    assert len(frames) == 3 and (frames[0].numbers == rattled_triclinic().numbers).all()
-    np.testing.assert_allclose(frames[-1].positions, end.state.positions, atol=1e-7)
-    np.testing.assert_allclose(frames[-1].info["field"], field)
-
-
 def test_not_a_number_stops_the_run_with_the_last_good_frame(relaxed, tmp_path):
     with pytest.raises(DynamicsError, match=r"at step 11 \(5.5 fs\) a position is not finite.*smaller time step") as caught:
-        go(relaxed, steps=100, field=fails_after_5_fs, every=2, log=tmp_path / "md.csv", trajectory=tmp_path / "md.xyz")
+        output = Output(tmp_path / "md", trajectory="extxyz")
+        run(
+            fails_in_a_field,
+            MODEL.params,
+            relaxed,
+            NVE(dt=0.5),
+            100,
+            key=KEY,
+            temperature=300.0,
+            field=on_after_5_fs,
+            every=2,
+            output=output,
+        )
     kept = caught.value.run
     assert np.isfinite(kept.state.positions).all() and kept.records.step.tolist() == [2, 4, 6, 8, 10]
-    assert len((tmp_path / "md.csv").read_text().splitlines()) == 6
-    np.testing.assert_allclose(ase.io.read(tmp_path / "md.xyz").positions, kept.state.positions, atol=1e-7)
+    assert len((tmp_path / "md" / "log.csv").read_text().splitlines()) == 6
+    np.testing.assert_allclose(ase.io.read(tmp_path / "md" / "trajectory.extxyz").positions, kept.state.positions, atol=1e-7)
+    card = json.loads((tmp_path / "md" / "run.json").read_text())
+    assert card["status"] == "failed" and card["parts"][-1]["to_step"] == 10 and "step 11" in card["parts"][-1]["message"]
 
 
-def fails_after_5_fs(time):
-    return jnp.where(time > 5, jnp.nan, 0.0) * jnp.ones(3)
+def on_after_5_fs(time):
+    return jnp.where(time > 5, 1.0, 0.0) * jnp.ones(3)
+
+
+def fails_in_a_field(params, state, strain, field):
+    return ENTHALPY(params, state, strain, field) * jnp.where(field[0] > 0.5, jnp.nan, 1.0)
 
 
 def test_a_jumping_atom_stops_the_run(relaxed, tmp_path):
     with pytest.raises(DynamicsError, match="at step 1 .*an atom jumps") as caught:
-        go(relaxed, temperature=1e8, log=tmp_path / "md.csv", trajectory=tmp_path / "md.xyz")
+        go(relaxed, temperature=1e8, output=Output(tmp_path, trajectory="extxyz"))
     np.testing.assert_array_equal(caught.value.run.state.positions, relaxed.positions)
-    assert len(caught.value.run.records) == 0 and (tmp_path / "md.xyz").read_text() == ""
+    assert len(caught.value.run.records) == 0 and (tmp_path / "trajectory.extxyz").read_text() == ""
 
 
 def test_no_skin_is_refused_with_the_remedy(relaxed):

@@ -1,12 +1,15 @@
 """Molecular dynamics in every ensemble, in fields, stresses and strains that change with time."""
 
 from ferrojax.dynamics.langevin import Langevin
+from ferrojax.dynamics.log import read_log
 from ferrojax.dynamics.nose_hoover import NoseHoover
 from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.npt_langevin import npt_langevin
 from ferrojax.dynamics.npt_nose_hoover import npt_nose_hoover, npt_nose_hoover_invariant
 from ferrojax.dynamics.nve import NVE
+from ferrojax.dynamics.output import Output
 from ferrojax.dynamics.protocols import Constant, Protocol, Pulse, Ramp, Sequence, Sine, Triangle
+from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.rollout import rollout, start
 from ferrojax.dynamics.run import DynamicsError, Run, run
 
@@ -18,9 +21,11 @@ __all__ = [
     "NPT",
     "NVE",
     "NoseHoover",
+    "Output",
     "Protocol",
     "Pulse",
     "Ramp",
+    "Records",
     "Run",
     "Sequence",
     "Sine",
@@ -28,6 +33,7 @@ __all__ = [
     "npt_langevin",
     "npt_nose_hoover",
     "npt_nose_hoover_invariant",
+    "read_log",
     "rollout",
     "run",
     "start",

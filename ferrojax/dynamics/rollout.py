@@ -23,6 +23,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.matrix import inverse, square_root
 from ferrojax.state import State
 from ferrojax.topology import is_valid
+from ferrojax.units import FEMTOSECOND
 
 Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT
 FieldOfTime = Protocol | Callable[[Array], Float[Array, "3"]] | Float[Array, "3"]
@@ -54,7 +55,7 @@ class Record(struct.PyTreeNode):
     potential: the enthalpy F, eV; total: F plus kinetic energy. conserved: what the integrator conserves, eV
     (NaN for a stochastic one). temperature: K. dipole: M = -∂F/∂E, e Å, continuous in time. field: V/Å, of the
     reference cell. stress: inside, kinetic part included, eV/Å³, Voigt, tension positive. cell: Å.
-    positions: Å, None unless kept.
+    positions: Å; velocities: Å/fs, those relative to a changing cell; forces: eV/Å; None unless kept.
     """
 
     fresh: Bool[Array, "..."]
@@ -68,6 +69,8 @@ class Record(struct.PyTreeNode):
     stress: Float[Array, "... 6"]
     cell: Float[Array, "... 3 3"]
     positions: Float[Array, "... atoms 3"] | None
+    velocities: Float[Array, "... atoms 3"] | None = None
+    forces: Float[Array, "... atoms 3"] | None = None
 
 
 def start(
@@ -102,6 +105,7 @@ def rollout(
     keep_positions: bool = False,
     strain: Protocol | None = None,
     remat: bool = False,
+    keep_motion: bool = False,
 ) -> tuple[Progress, Record]:
     """Steps from ``progress`` to step ``stop``, at most ``every * blocks`` of them.
 
@@ -117,6 +121,7 @@ def rollout(
         remat: in reverse mode keep only the motion at each block and, within one block at a time, at each step, and
             compute the rest again: memory ~ blocks + every instead of steps times a whole energy, least at
             every ~ sqrt(steps), for about one and a half times the time. It changes nothing else.
+        keep_positions, keep_motion: whether records hold positions; velocities and forces.
     """
     field, dtype = as_protocol(field), state.cell.dtype
     system = System(enthalpy, params, state, progress.reference)
@@ -158,6 +163,8 @@ def rollout(
             stress=stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])],
             cell=cell,
             positions=motion.position if keep_positions else None,
+            velocities=motion.momentum / motion.mass * FEMTOSECOND if keep_motion else None,
+            forces=getattr(motion, "inner", motion).force if keep_motion else None,
         )
 
     def again(body: Callable) -> Callable:

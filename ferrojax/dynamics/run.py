@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from ferrojax.dynamics.checks import check_run
+from ferrojax.dynamics.describe import checksum, describe
+from ferrojax.dynamics.output import Folder, Output, Place, open_folder
 from ferrojax.dynamics.protocols import Protocol, as_protocol, at
-from ferrojax.dynamics.reporters import Records, Reporter
+from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.rollout import BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, cell_of, rollout, start
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.state import State, to_ase
+from ferrojax.signals import caught_signals
+from ferrojax.state import State
 from ferrojax.topology import is_valid, rebuild
 
 SEGMENT = 200  # steps in one compiled call, about; then records go to the host
+SEGMENT_SECONDS = 5.0  # of one call at most, about, where a step takes long: a signal is heeded between calls
 
 
 @dataclass
@@ -58,9 +65,8 @@ def run(
     strain: Protocol | Callable[[Array], Array] | None = None,
     every: int = 10,
     progress: Progress | None = None,
-    keep_positions: bool = True,
-    trajectory: str | Path | None = None,
-    log: str | Path | None = None,
+    keep_positions: bool | None = None,
+    output: Output | str | Path | None = None,
 ) -> Run:
     """Molecular dynamics in an electric field.
 
@@ -75,8 +81,11 @@ def run(
         strain: protocol of the strain (3 x 3) imposed on the first cell, atoms carried along.
         every: steps between records; the last step is recorded too.
         progress: of an earlier run, to go on from its end instead of drawing momenta.
-        keep_positions: whether the records hold positions.
-        trajectory, log: extended XYZ and CSV files to write.
+        keep_positions: whether the records in memory hold positions; by default unless they go to an output folder. A run
+            that was resumed has those of its first part only there.
+        output: folder to write to, or an Output with more settings. Called again with the same arguments after a kill, the
+            run goes on from its last checkpoint and ends with the same files, bit for bit; with more steps, it gets longer.
+            SIGTERM and SIGINT then write a checkpoint and exit with status 128 + signal.
 
     A step that would outrun the neighbour topology is not taken: the topology is rebuilt
     and the step done again, so no pair is ever missed. Positions are never wrapped.
@@ -84,48 +93,125 @@ def run(
     Raises:
         DynamicsError: positions not finite, an atom that jumps, or a skin too small for
             one time step. Files and ``error.run`` hold the run up to the last good step.
-        FerrojaxError: a file cannot be written, or there is neither key nor progress.
+        FerrojaxError: a setting makes no sense (see check_run), the folder cannot be written or holds another
+            run, or there is neither key nor progress.
     """
     field, strain = as_protocol(field if callable(field) else jnp.asarray(field)), None if strain is None else as_protocol(strain)
-    if progress is not None:
-        state = _at(state, progress, strain, integrator)
-    if not bool(is_valid(state)):
-        state = rebuild(state)
-    if progress is None:
-        progress = _begin(enthalpy, integrator, params, state, field, strain, key, temperature)
-    reporter = Reporter(to_ase(state), trajectory, log)
-    try:
-        return _drive(enthalpy, params, state, integrator, steps, field, strain, every, progress, keep_positions, reporter)
-    finally:
-        reporter.close()
+    begun = 0 if progress is None else int(progress.step)
+    check_run(state, integrator, steps, every, field, strain, temperature, begun)
+    kelvin = _initial_temperature(integrator, key, temperature, progress)
+    first = state if progress is None else _at(state, progress, strain, integrator)
+    first = first if bool(is_valid(first)) else rebuild(first)
+
+    def begin() -> Progress:
+        return progress if progress is not None else _first(enthalpy, integrator, params, first, field, key, kelvin, strain)
+
+    drive = _Drive(enthalpy, params, integrator, field, strain, every, begun + steps, bool(keep_positions))
+    if output is None:
+        drive.keep_positions = keep_positions is not False
+        return drive.go(Place(begin(), first, 0), [])
+    output = output if isinstance(output, Output) else Output(output)
+    settings = {"integrator": integrator, "field": field, "strain": strain, "every": every, "temperature": kelvin, "key": key}
+    settings |= {"enthalpy": enthalpy, "trajectory": output.trajectory, "kept": output.kept}
+    described = describe(settings) | _material(params, state, progress)
+    with open_folder(output, described, first, float(integrator.dt), begun + steps) as drive.folder:
+        place, earlier = drive.folder.resume(lambda: jax.eval_shape(begin))
+        return drive.go_on(place or Place(begin(), first, 0), earlier)
 
 
-def _drive(enthalpy, params, state, integrator, steps, field, strain, every, progress, keep_positions, reporter) -> Run:
-    stop, rebuilds, parts, last_rebuild = int(progress.step) + steps, 0, [], -1
-    blocks = max(1, SEGMENT // every)  # whatever the number of steps, so that no run is compiled for its length
-    keep = keep_positions or reporter.trajectory is not None
-    while True:
-        progress, device = _segment(enthalpy, every, blocks, keep, integrator, params, state, progress, field, strain, stop)
-        new = Records.from_device(device, float(integrator.dt))
-        reporter.write(new)
-        parts.append(new if keep_positions else _without_positions(new))
-        state = _at(state, progress, strain, integrator)
-        step, verdict = int(progress.step), int(progress.verdict)
-        so_far = functools.partial(Run, state=state, progress=progress, rebuilds=rebuilds)
-        if verdict == BLOWN_UP:
-            raise DynamicsError(_blown_up(step, integrator), so_far(Records.join(parts)))
-        if verdict == STALE and last_rebuild == step:
-            raise DynamicsError(_outrun(step, state), so_far(Records.join(parts)))
-        if verdict == STALE:
-            state, rebuilds, last_rebuild = rebuild(state), rebuilds + 1, step
-            progress = progress.replace(verdict=jnp.zeros((), jnp.int32))
-        elif step == stop:
-            return so_far(Records.join(parts))
+@dataclass
+class _Drive:
+    """The loop over segments of one run, in memory or into a folder."""
+
+    enthalpy: Enthalpy
+    params: Any
+    integrator: Integrator
+    field: Protocol
+    strain: Protocol | None
+    every: int
+    stop: int
+    keep_positions: bool
+    folder: Folder | None = None
+    caught: list[int] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0  # a step takes, of late
+
+    def go_on(self, place: Place, earlier: list[Records]) -> Run:
+        """The loop with files and signals; the folder is closed however it ends."""
+        assert self.folder is not None
+        status, message = "failed", ""
+        try:
+            with caught_signals() as self.caught:
+                run = self.go(place, earlier)
+            status = "finished"
+            return run
+        except FerrojaxError as error:
+            message = str(error)
+            raise
+        except (SystemExit, KeyboardInterrupt):
+            status = "stopped"
+            raise
+        finally:
+            self.folder.close(status, message)
+
+    def go(self, place: Place, parts: list[Records]) -> Run:
+        """Segments until the last step, an error or a signal."""
+        last_rebuild = -1
+        while int(place.progress.step) < self.stop:
+            place, new = self._segment(place)
+            if self.folder is not None:
+                self.folder.note(place, new)
+            parts.append(new if self.keep_positions else new.without_atoms())
+            step, verdict = int(place.progress.step), int(place.progress.verdict)
+            place = place._replace(progress=place.progress.replace(verdict=jnp.zeros((), jnp.int32)))
+            if verdict == BLOWN_UP:
+                self._fail(_blown_up(step, self.integrator), place, parts)
+            if verdict == STALE and last_rebuild == step:
+                self._fail(_outrun(step, place.state), place, parts)
+            if verdict == STALE:
+                place, last_rebuild = place._replace(state=rebuild(place.state), rebuilds=place.rebuilds + 1), step
+            if self.folder is not None and self.caught:
+                self._stop(place)
+        if self.folder is not None:
+            self.folder.save(place)
+            self.folder.finish()
+        return Run(Records.join(parts), place.state, place.progress, place.rebuilds)
+
+    def _segment(self, place: Place) -> tuple[Place, Records]:
+        """One compiled call."""
+        kept, began = self.folder.output.kept if self.folder else (), time.monotonic()
+        # The number of blocks does not depend on that of the steps, so that no run is compiled for its length.
+        blocks = max(1, SEGMENT // self.every)
+        keep = (self.keep_positions or "positions" in kept, bool({"velocities", "forces"} & set(kept)))
+        arguments = (self.integrator, self.params, place.state, place.progress, self.field, self.strain, self._until(place, blocks))
+        progress, device = _segment(self.enthalpy, self.every, blocks, keep, *arguments)
+        new = Records.from_device(device, float(self.integrator.dt))
+        self.seconds = (time.monotonic() - began) / max(1, int(progress.step - place.progress.step))
+        return place._replace(progress=progress, state=_at(place.state, progress, self.strain, self.integrator)), new
+
+    def _until(self, place: Place, blocks: int) -> int:
+        """The step to stop at: fewer blocks where a step takes long, so that a signal need not wait."""
+        affordable = SEGMENT_SECONDS / (self.seconds * self.every) if self.seconds else blocks
+        return min(self.stop, (int(place.progress.step) // self.every + max(1, min(blocks, int(affordable)))) * self.every)
+
+    def _stop(self, place: Place) -> NoReturn:
+        """End as a signal asks, to be gone on with."""
+        assert self.folder is not None
+        self.folder.save(place)
+        self.folder.finish()
+        raise SystemExit(128 + self.caught[0])
+
+    def _fail(self, message: str, place: Place, parts: list[Records]) -> NoReturn:
+        """Keep everything up to the last good step."""
+        if self.folder is not None:
+            self.folder.save(place)
+            self.folder.finish()
+        raise DynamicsError(message, Run(Records.join(parts), place.state, place.progress, place.rebuilds))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
 def _segment(enthalpy, every, blocks, keep, integrator, params, state, progress, field, strain, stop):
-    return rollout(enthalpy, integrator, params, state, progress, field, stop, every, blocks, keep, strain)
+    positions, motion = keep
+    return rollout(enthalpy, integrator, params, state, progress, field, stop, every, blocks, positions, strain, keep_motion=motion)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -133,22 +219,27 @@ def _first(enthalpy, integrator, params, state, field, key, temperature, strain)
     return start(enthalpy, integrator, params, state, field, key, temperature, strain)
 
 
-def _begin(enthalpy, integrator, params, state, field, strain, key, temperature) -> Progress:
+def _initial_temperature(integrator: Integrator, key: Array | None, temperature: Any, progress: Progress | None) -> Any:
+    """Kelvin of the first momenta; None if the run goes on from another."""
+    if progress is not None:
+        return None
     if temperature is None and hasattr(integrator, "temperature"):
-        temperature = at(integrator.temperature, jnp.zeros((), state.cell.dtype))
+        temperature = at(integrator.temperature, jnp.zeros(()))
     if key is None or temperature is None:
         raise FerrojaxError("a new run needs key=jax.random.key(seed) and, with NVE, the temperature of its initial momenta.")
-    return _first(enthalpy, integrator, params, state, field, key, temperature, strain)
+    return temperature
+
+
+def _material(params: Any, state: State, progress: Progress | None) -> dict[str, Any]:
+    """Model and start of a run, for the comparison with the one in its folder."""
+    structure = {"atoms": len(state.numbers), "precision": str(state.cell.dtype), "skin": state.topology.skin}
+    structure |= {"checksum": checksum((state.positions, state.cell, state.numbers))}
+    return {"structure": structure, "params": checksum(params), "progress": None if progress is None else checksum(progress)}
 
 
 def _at(state: State, progress: Progress, strain: Protocol | None, integrator: Integrator) -> State:
     """The state with the positions and cell that the run has come to."""
     return state.replace(positions=progress.motion.position, cell=cell_of(progress, state, strain, integrator.dt))
-
-
-def _without_positions(records: Records) -> Records:
-    records.positions = None
-    return records
 
 
 def _blown_up(step: int, integrator: Integrator) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ferrojax.dynamics.langevin import Langevin
-from ferrojax.dynamics.reporters import Records
+from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.run import DynamicsError, Run, run
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.potential import Model

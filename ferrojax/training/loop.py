@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import numpy as np
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model
+from ferrojax.signals import caught_signals
 from ferrojax.training.batches import Dataset, epoch_order
 from ferrojax.training.checkpoint import Checkpoints
 from ferrojax.training.clock import MinuteClock, StepClock
@@ -99,7 +97,7 @@ class Trainer:
             state = replicate(state, self.mesh)
             self._compile(state)
             self._clock = self._make_clock()
-            with _caught_signals() as caught:
+            with caught_signals() as caught:
                 return self._loop(state, caught)
         finally:
             self._checkpoints.close()
@@ -209,25 +207,3 @@ class Trainer:
         if stop.minutes is not None:
             return MinuteClock(stop.minutes, self.folder / "clock.csv", self.position.step)
         return StepClock(stop.steps or (stop.epochs or 1) * self.steps_per_epoch, self.position.seconds)
-
-
-@contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """List that SIGTERM and SIGINT are appended to while the context lasts (main thread only); a second one acts as usual."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(number: int, _frame: Any) -> None:
-        caught.append(number)
-        signal.signal(number, before[number] or signal.SIG_DFL)
-
-    try:
-        for number in before:
-            signal.signal(number, note)
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler or signal.SIG_DFL)
