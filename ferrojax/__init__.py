@@ -15,7 +15,7 @@ from ferrojax.errors import FerrojaxError
 if TYPE_CHECKING:
     from ferrojax.calculator import FerrojaxCalculator
     from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy
-    from ferrojax.dynamics import NVE, Langevin, run
+    from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover, run
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
     from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
@@ -33,9 +33,12 @@ _HOME = {
     "FerrojaxCalculator": "calculator",
     "Frame": "data",
     "Langevin": "dynamics",
+    "LangevinNPT": "dynamics",
     "Model": "potential",
     "ModelConfig": "potential",
+    "NPT": "dynamics",
     "NVE": "dynamics",
+    "NoseHoover": "dynamics",
     "State": "state",
     "born_charges": "response.first",
     "chi_inf": "response.first",
@@ -63,9 +66,12 @@ __all__ = [
     "FerrojaxError",
     "Frame",
     "Langevin",
+    "LangevinNPT",
     "Model",
     "ModelConfig",
+    "NPT",
     "NVE",
+    "NoseHoover",
     "State",
     "born_charges",
     "chi_inf",

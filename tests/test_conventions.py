@@ -23,6 +23,10 @@ from toy_model import ToyModel, rattled_triclinic
 from ferrojax import units
 from ferrojax.data import read_frames, reference_energy
 from ferrojax.data.frame import Frame
+from ferrojax.dynamics import NVE
+from ferrojax.dynamics.barostat import external_energy, external_push, stress_tensor
+from ferrojax.dynamics.run import run
+from ferrojax.dynamics.system import System
 from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.electrostatics.ewald import ewald_energy
 from ferrojax.enthalpy import make_enthalpy
@@ -307,6 +311,41 @@ def reference_energies():
     assert enthalpy + reference_energy(frame, table) == pytest.approx(frame.energy, abs=1e-9)
     errors = evaluate(NETWORK, WEIGHTS, {"reference_energies": table}, [frame], dtype=np.float64)
     assert errors["energy"]["rmse"] == pytest.approx(0, abs=1e-6)  # meV/atom
+
+
+@line
+def external_stress():
+    """The push of a pressure compresses; a deviatoric tension along z lengthens; both as energies of the first cell."""
+    cell, identity = prepared().cell, jnp.eye(3)
+    volume = jnp.linalg.det(cell)
+    np.testing.assert_allclose(external_push(cell, cell, stress_tensor(-0.02, cell.dtype)), -0.02 * volume * identity, rtol=1e-12)
+    tension = stress_tensor(jnp.array([-0.01, -0.01, 0.02, 0.0, 0.0, 0.0]), cell.dtype)
+    longer = cell @ jnp.diag(jnp.array([1.0, 1.0, 1.01]))
+    eta = (1.01**2 - 1) / 2
+    assert float(external_energy(longer, cell, tension)) == pytest.approx(-0.02 * eta * float(volume), rel=1e-12)
+    assert float(stress_tensor(jnp.arange(6.0), cell.dtype)[1, 2]) == 3.0  # yz is the fourth Voigt component
+
+
+@line
+def first_cell():
+    state = prepared()
+    stretched = state.cell @ jnp.diag(jnp.array([1.0, 1.0, 1.02]))
+    positions = state.positions @ jnp.diag(jnp.array([1.0, 1.0, 1.02]))
+    here = System(ENTHALPY, PARAMS, state, state.cell)
+    strain = jnp.diag(jnp.array([0.0, 0.0, 0.02]))
+    expected = ENTHALPY(PARAMS, state, strain, FIELD)
+    assert float(here.energy(positions, FIELD, stretched)) == pytest.approx(float(expected), abs=1e-12)
+
+
+@line
+def recorded_stress():
+    state = TOY.prepare(crystal(), skin=1.0)
+    record = run(ENTHALPY, PARAMS, state, NVE(dt=0.1), 1, key=jax.random.key(0), temperature=300.0, every=1)
+    motion = record.progress.motion
+    virial = STRESS(record.state, NO_FIELD)[2]
+    kinetic = -motion.momentum.T @ (motion.momentum / motion.mass) / record.state.volume
+    np.testing.assert_allclose(record.records.stress[0][:3], jnp.diag(virial + kinetic), atol=1e-12)
+    assert float(jnp.trace(kinetic)) < 0
 
 
 @line
