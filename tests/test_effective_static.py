@@ -27,7 +27,7 @@ from ferrojax.effective import (
 )
 from ferrojax.effective.dipole import dipole_kernel
 from ferrojax.effective.fourier import packing
-from ferrojax.units import COULOMB, E_PER_A2, GPA
+from ferrojax.units import COULOMB, E_PER_A2, EPSILON_0, GPA
 
 CELL = make_enthalpy((1, 1, 1))  # one object, compiled once
 NO_STRAIN, NO_FIELD = jnp.zeros((3, 3)), jnp.zeros(3)
@@ -148,6 +148,40 @@ def test_walls(name, claim):
     expected = {"pbtio3-lda": 0.3165, "batio3-wc": 0.1536}[name]
     assert modes[[0, 7, 8, 15]] == pytest.approx(expected, abs=6e-5)
     assert float(jnp.abs(found["site"].state.modes[jnp.array([0, 8])]).max()) < 1e-9
+
+
+# Tetragonal PbTiO3, P along z: susceptibility clamped and stress-free, piezoelectric e (C/m²), elastic C at fixed E (GPa), d (pC/N).
+RESPONSE = {
+    "clamped": {(0, 0): 358.48, (2, 2): 12.176},
+    "free": {(0, 0): 774.48, (2, 2): 33.72},
+    "e": {(2, 2): 4.1795, (2, 0): 0.5013, (0, 4): 24.466},
+    "C": {(0, 0): 299.83, (0, 1): 129.91, (0, 2): 112.81, (2, 2): 140.13, (3, 3): 162.52, (5, 5): 351.11},
+    "d": {(2, 2): 48.41, (2, 0): -11.54, (0, 4): 150.5},
+}
+
+
+def test_response_tensors_are_second_derivatives(claim):
+    """By implicit differentiation: blocks of the Hessian of F in (u, η, E), the first ones eliminated; over the volume a0³."""
+    params, here = load_parameters("pbtio3-lda"), well(load_parameters("pbtio3-lda"), (0, 0, 1))
+
+    def energy(x):
+        return CELL(params, LatticeState(x[:3].reshape(1, 1, 1, 3)), strain_tensor(x[3:9]), x[9:])
+
+    hessian = np.asarray(jax.jit(jax.hessian(energy))(jnp.concatenate([here.state.modes.reshape(3), voigt_strain(here.strain), NO_FIELD])))
+    modes, strain, field = slice(0, 3), slice(3, 9), slice(9, 12)
+    volume = float(params.a0) ** 3
+
+    def relaxed(a, b, free):
+        return (hessian[a, b] - hessian[a, free] @ np.linalg.solve(hessian[free, free], hessian[free, b])) / volume
+
+    found = {
+        "clamped": -relaxed(field, field, modes) / EPSILON_0,
+        "free": -relaxed(field, field, slice(0, 9)) / EPSILON_0,
+        "e": -relaxed(field, strain, modes) * E_PER_A2,
+        "C": relaxed(strain, strain, modes) / GPA,
+    }
+    found["d"] = found["e"] @ np.linalg.inv(found["C"]) * 1e3
+    claim("C-response", max(abs(found[name][i] / value - 1) for name, entries in RESPONSE.items() for i, value in entries.items()))
 
 
 def test_gradients_of_relaxed_quantities(claim):
