@@ -40,8 +40,8 @@ class Wall:
 def well(params: HeffParams, direction: Any) -> LatticeRelaxation:
     """The uniform minimum nearest to u = 0 with the modes along ``direction``, strain relaxed; one cell, energy in eV.
 
-    A line search finds the first minimum, Newton's method ends at it. It may be a saddle
-    against turning the polarization.
+    A line search finds the first minimum, Newton's method ends at it, in float64 (set
+    ``jax_enable_x64``). It may be a saddle against turning the polarization.
 
     Raises FerrojaxError for a zero direction; if there is no minimum (the cubic cell is stable,
     or the mode runs away); and if a second one, further out, lies deeper: a sampled crystal would
@@ -103,7 +103,7 @@ def _line(params: HeffParams, axis: Float[Array, "3"], lengths: Float[Array, " n
     return jax.vmap(energy)(lengths)
 
 
-def stripes(shape: Shape, mode: Any, period: int, dtype: Any = np.float64) -> LatticeState:
+def stripes(shape: Shape, mode: Any, period: int, dtype: Any = float) -> LatticeState:
     """Domains of alternating mode ±u (Å): a square wave along x of the given period in cells.
 
     Raises FerrojaxError unless the period is even and divides the lattice.

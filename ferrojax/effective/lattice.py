@@ -112,6 +112,6 @@ def strain_tensor(voigt: Float[Array, "6"]) -> Float[Array, "3 3"]:
     return jnp.stack([jnp.stack([xx, xy, xz]), jnp.stack([xy, yy, yz]), jnp.stack([xz, yz, zz])])
 
 
-def uniform_state(shape: Shape, mode: Any = (0.0, 0.0, 0.0), dtype: Any = np.float64) -> LatticeState:
+def uniform_state(shape: Shape, mode: Any = (0.0, 0.0, 0.0), dtype: Any = float) -> LatticeState:
     """A lattice with the same mode (Å) in every cell."""
     return LatticeState(modes=jnp.broadcast_to(jnp.asarray(mode, dtype), (*check_shape(shape), 3)))
