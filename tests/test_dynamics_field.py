@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_model import ToyModel, rattled_triclinic
 
-from ferrojax.dynamics import NPT, NVE, Langevin, NoseHoover, Ramp, Triangle
+from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover, Ramp, Triangle
 from ferrojax.dynamics.run import run
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
@@ -95,3 +95,10 @@ def test_a_strain_protocol_cannot_join_later(relaxed):
     first = go(relaxed, NVE(dt=0.5), 5, every=5)
     with pytest.raises(FerrojaxError, match="from the first step"):
         go(first.state, NVE(dt=0.5), 5, every=5, progress=first.progress, strain=Ramp(jnp.zeros((3, 3)), jnp.eye(3) * 0.01, duration=5.0))
+
+
+@pytest.mark.parametrize("integrator", [NPT(dt=1.0), LangevinNPT(dt=1.0), NoseHoover(dt=1.0)], ids=lambda i: type(i).__name__)
+def test_single_precision_stays_single(integrator):
+    state = MODEL.prepare(rattled_triclinic(), dtype=np.float32, skin=1.0, k_tolerance=1e-6)
+    end = go(state, integrator, 2, every=2)
+    assert {x.dtype for x in jax.tree.leaves(end.progress.motion) if jnp.issubdtype(x.dtype, jnp.floating)} == {jnp.dtype("float32")}

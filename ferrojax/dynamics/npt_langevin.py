@@ -90,7 +90,7 @@ def npt_langevin(
 
     def apply(state: NPTLangevinState, **kwargs: Any) -> NPTLangevinState:
         heat, outside = (jnp.asarray(kwargs.pop(name, default), state.cell.dtype) for name, default in (("kT", kT), ("stress", stress)))
-        deform, half = kwargs.pop("deform", None), dt / 2
+        deform, half = kwargs.pop("deform", None), jnp.asarray(dt, state.cell.dtype) / 2
         deform = None if deform is None else square_root(deform)
         outside = stress_tensor(outside, state.cell.dtype)
         state = state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), state.freedom, half))

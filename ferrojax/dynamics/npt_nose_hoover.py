@@ -86,18 +86,19 @@ def npt_nose_hoover(
 
     def heat_bath(state: NPTNoseHooverState, heat: Array) -> NPTNoseHooverState:
         """Half a step of both chains."""
-        inner, scale = half_step(state.chain, _kinetic(state), heat, dt)
-        outer, cell_scale = half_step(state.cell_chain, _cell_kinetic(state), heat, dt)
+        inner, scale = half_step(state.chain, _kinetic(state), heat, jnp.asarray(dt, heat.dtype))
+        outer, cell_scale = half_step(state.cell_chain, _cell_kinetic(state), heat, jnp.asarray(dt, heat.dtype))
         return state.replace(momentum=state.momentum * scale, rate=state.rate * cell_scale, chain=inner, cell_chain=outer)
 
     def apply(state: NPTNoseHooverState, **kwargs: Any) -> NPTNoseHooverState:
         heat, outside = (jnp.asarray(kwargs.pop(name, default), state.cell.dtype) for name, default in (("kT", kT), ("stress", stress)))
-        deform, half = kwargs.pop("deform", None), dt / 2
+        time = jnp.asarray(dt, state.cell.dtype)
+        deform, half = kwargs.pop("deform", None), time / 2
         outside, freedom = stress_tensor(outside, state.cell.dtype), state.chain.freedom
         state = heat_bath(state, heat)
         state = state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), freedom, half))
         state = state.replace(momentum=kick(state, freedom, half))
-        position, cell = drift(state, dt, deform)
+        position, cell = drift(state, time, deform)
         state = state.replace(momentum=deformed_momenta(state.momentum, deform))
         potential, force, torsion = slopes(energy, position, cell, **kwargs)
         state = state.replace(position=position, cell=cell, potential=potential, force=force, torsion=torsion)
