@@ -50,7 +50,7 @@ def many(process: str, processes: str, port: str, devices: str, folder: str) -> 
     import jax
     import numpy as np
 
-    from ferrojax.dynamics.cluster import gather, initialize, share
+    from ferrojax.distributed.cluster import gather, initialize, share
 
     initialize(f"localhost:{port}", int(processes), int(process))
     mine = share(10)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from replica_worker import fleet
 
-from ferrojax.dynamics.cluster import gather, initialize, share
+from ferrojax.distributed.cluster import gather, initialize, share
 from ferrojax.errors import FerrojaxError
 
 

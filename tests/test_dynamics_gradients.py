@@ -1,4 +1,4 @@
-"""Derivatives of the final potential energy through 40 steps of dynamics, float64."""
+"""Derivatives of what a run ends with, through all of its steps, float64: forward mode, reverse mode, checkpointed or not."""
 
 import functools
 
@@ -10,7 +10,9 @@ from random_model import polar_perovskite, random_model
 from toy_model import ToyModel, rattled_triclinic
 
 from ferrojax.dynamics.langevin import Langevin
+from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.nve import NVE
+from ferrojax.dynamics.protocols import Triangle
 from ferrojax.dynamics.rollout import rollout, start
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.state import apply_strain
@@ -61,3 +63,77 @@ def test_strain_and_field_derivatives_through_40_steps(name, integrator, claim):
             error = abs(float(exact) / numerical - 1)
             assert error <= 1e-6
             claim(integrator, error)
+
+
+RUNS = {
+    "B-trajectory-npt": NPT(dt=1.0, tau=20.0, tau_cell=400.0),
+    "B-trajectory-npt-langevin": LangevinNPT(dt=1.0, friction=0.01, friction_cell=0.01, tau_cell=400.0),
+    "B-trajectory-ramp": Langevin(dt=1.0, friction=0.01),
+}
+
+
+def end_of_run(model, params, atoms, integrator, steps=30):
+    """Potential and volume after a run, as a function of initial strain, amplitude of a triangular field, temperature and parameters."""
+    enthalpy = make_enthalpy(model)
+    state = model.prepare(atoms, dtype=np.float64, skin=1.5)
+
+    def end(inputs, remat=False):
+        strain, amplitude, heat, params = inputs
+        strained, field = apply_strain(state, strain), Triangle(amplitude, 40.0)  # the field turns round within the run
+        thermostat = integrator.replace(temperature=heat)
+        begin = start(enthalpy, thermostat, params, strained, field, jax.random.key(7), heat)
+        final, record = rollout(enthalpy, thermostat, params, strained, begin, field, steps, every=steps, remat=remat)
+        # Parts of comparable size: the energy, the volume and an atom.
+        result = record.potential[0] + 0.1 * jnp.linalg.det(record.cell[0]) + final.motion.position[0] @ jnp.array([0.3, -0.5, 0.7])
+        return result, final.step
+
+    strain = jnp.array([[0.004, 0.002, 0.0], [0.0, -0.003, 0.001], [0.002, 0.0, 0.005]])
+    return end, (strain, jnp.array([0.01, -0.02, 0.015]), jnp.array(280.0), params)
+
+
+@functools.cache
+def long_case(name, run):
+    if name == "toy":
+        model = ToyModel()
+        return end_of_run(model, jax.tree.map(jnp.asarray, model.params), rattled_triclinic(), RUNS[run])
+    model, params = random_model("fast")
+    return end_of_run(model, params, polar_perovskite(rattle=0.02), RUNS[run])
+
+
+@functools.cache
+def gradient(name, run, remat):
+    end, inputs = long_case(name, run)
+    return jax.jit(jax.grad(lambda x: end(x, remat)[0])).lower(inputs).compile()
+
+
+@pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("name", ["toy", pytest.param("network", marks=pytest.mark.slow)])
+def test_strain_field_temperature_and_parameters_through_a_run(name, run, claim):
+    end, inputs = long_case(name, run)
+    value = jax.jit(lambda x: end(x))
+    assert int(value(inputs)[1]) == 30
+    reverse = gradient(name, run, True)(inputs)
+    forward = jax.jit(lambda v: jax.jvp(lambda x: end(x)[0], (inputs,), (v,))[1])
+    rng = np.random.default_rng(0)
+    # Steps that balance rounding against the fifth derivative.
+    for place, step in enumerate((1e-4, 5e-4, 0.5, 1e-4)):
+        v = jax.tree.map(jnp.zeros_like, inputs)
+        direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), inputs[place])
+        v = (*v[:place], direction, *v[place + 1 :])
+        moved = lambda k: jax.tree.map(lambda x, d: x + k * step * d, inputs, v)  # noqa: E731, B023
+        u = {k: float(value(moved(k))[0]) for k in (-2, -1, 1, 2)}
+        numerical = (8 * (u[1] - u[-1]) - (u[2] - u[-2])) / (12 * step)
+        backward = sum(float(jnp.vdot(a, b)) for a, b in zip(jax.tree.leaves(reverse), jax.tree.leaves(v)))
+        for exact in (float(forward(v)), backward):
+            error = abs(exact / numerical - 1)
+            assert error <= 1e-6, (place, exact, numerical)
+            claim(run, error)
+
+
+def test_checkpoints_change_memory_not_the_gradient():
+    """The same gradient from a fifth of the working memory, already at 30 steps."""
+    plain, remat = (gradient("toy", "B-trajectory-ramp", remat) for remat in (False, True))
+    _, inputs = long_case("toy", "B-trajectory-ramp")
+    for a, b in zip(jax.tree.leaves(plain(inputs)), jax.tree.leaves(remat(inputs))):
+        np.testing.assert_allclose(b, a, rtol=1e-9, atol=1e-12)
+    assert remat.memory_analysis().temp_size_in_bytes < plain.memory_analysis().temp_size_in_bytes / 5

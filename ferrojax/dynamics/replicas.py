@@ -123,7 +123,7 @@ class _Fleet:
             spread = lambda leaf: jnp.broadcast_to(leaf, (self.count, *leaf.shape))  # noqa: E731
             self.state = given if isinstance(given, Stacked) else self._place(Stacked(jax.tree.map(spread, given)))
         self.cells = self.state.tree.cell
-        for k in np.flatnonzero(~np.asarray(jax.jit(jax.vmap(is_valid))(self.state.tree))[: self.count]):
+        for k in np.flatnonzero(~np.asarray(_valid(self.state.tree))[: self.count]):
             self._rebuild(int(k), _one(self.state.tree, k))
         if after is None:
             self.progress = Stacked(self._first())
@@ -135,7 +135,7 @@ class _Fleet:
     def drive(self, steps: int) -> None:
         """Segments until each replica has arrived or failed."""
         stop = int(np.asarray(self.progress.tree.step).max()) + steps
-        blocks = max(1, SEGMENT // self.every)
+        blocks = max(1, min(SEGMENT, steps) // self.every)
         s = self.settings
         while True:
             arguments = (s["integrator"], s["params"], self.state, self.progress, s["field"], s["strain"], jnp.asarray(stop, jnp.int32))
@@ -245,6 +245,9 @@ def _begin(enthalpy, mesh, *arguments):
         return start(enthalpy, integrator, params, state, field, key, heat, None if strain is None else as_protocol(strain))
 
     return spread(one, mesh, *arguments)
+
+
+_valid = jax.jit(jax.vmap(is_valid))
 
 
 @jax.jit

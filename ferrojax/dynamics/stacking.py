@@ -47,7 +47,7 @@ def stack(items: Sequence[Any]) -> Stacked:
         raise FerrojaxError("stack: nothing to stack; give one item per replica.")
     if isinstance(items[0], State):
         items = common_shapes(items)
-    kinds = [jax.tree.structure(item) for item in items]
+    kinds: list[Any] = [jax.tree.structure(item) for item in items]
     shapes = [[jnp.shape(leaf) for leaf in jax.tree.leaves(item)] for item in items]
     for k, (kind, shape) in enumerate(zip(kinds, shapes)):
         if kind != kinds[0] or shape != shapes[0]:

@@ -1,6 +1,8 @@
 """Replicas over several processes, one or more per node: who runs which, and collecting what they found.
 
-    initialize()                     # before anything else of JAX
+    from ferrojax.distributed.cluster import gather, initialize, share
+
+    initialize()                     # before anything that computes: ferrojax.dynamics is imported after it
     mine = share(len(temperatures))  # indices of this process
     fleet = run_replicas(..., [Langevin(temperature=temperatures[k]) for k in mine], steps, key=keys[mine])
 
@@ -19,7 +21,9 @@ from ferrojax.errors import FerrojaxError
 
 
 def initialize(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
-    """Join the other processes of this job through ``jax.distributed``; call it before JAX is used otherwise.
+    """Join the other processes of this job through ``jax.distributed``.
+
+    Call it first of all, before ``ferrojax.dynamics`` is imported too: jax-md computes as it is imported.
 
     Under SLURM, Open MPI, Kubernetes and on TPU pods leave the arguments out: JAX finds them in the
     environment. Elsewhere give the address "host:port" of the first process, how many there are, and which this is.
@@ -33,7 +37,8 @@ def initialize(coordinator: str | None = None, processes: int | None = None, pro
         jax.distributed.initialize(coordinator, processes, process)
     except (ValueError, RuntimeError) as error:
         raise FerrojaxError(
-            f"cluster: {error} Call initialize() first of all, and outside SLURM or a TPU pod give host:port, processes and process."
+            f"cluster: {error} Call initialize() first of all, before importing ferrojax.dynamics or jax_md; "
+            "outside SLURM or a TPU pod give host:port, processes and process."
         ) from None
 
 
