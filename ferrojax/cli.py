@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, inspect, check data, quick start."""
+"""Command line: train, evaluate, simulate, inspect, check data, quick start."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ a first session:
   ferrojax data check mydata.extxyz                       is the data fit to train on?
   ferrojax train config.yaml                              train; a second call resumes
   ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
+  ferrojax md config.yaml                                 molecular dynamics; a second call goes on
+  ferrojax loop config.yaml                               P-E hysteresis loop
 """
 
 TRAIN = """\
@@ -41,6 +43,25 @@ Born charges (e), polarizability; each with RMSE, MAE and the number of labels.
 examples:
   ferrojax evaluate --model runs/pto/best --data test.extxyz
   ferrojax evaluate --model runs/pto/best --data vasp/OUTCAR deepmd/ --align-energies --json metrics.json --plots parity/
+"""
+
+MD = """\
+Molecular dynamics as CONFIG (YAML) says: any ensemble, with temperature, field, stress and strain that may change with
+time. The output folder gets trajectory.h5 (H5MD), log.csv, run.json and checkpoints. Run the same command again after a
+kill and it goes on from the last checkpoint to the same files, bit for bit; SIGTERM saves and exits.
+
+examples:
+  ferrojax md config.yaml
+  ferrojax md --example > config.yaml                     a commented configuration to start from
+"""
+
+LOOP = """\
+P-E hysteresis loop in a triangular field, as CONFIG (YAML) says. Besides what `ferrojax md` writes, the output folder gets
+loop.csv, loop.png (P in C/m² against E in kV/cm) and loop.json: remanence, coercive field, area and dissipated energy.
+
+examples:
+  ferrojax loop config.yaml
+  ferrojax loop --example > config.yaml                   a commented configuration to start from
 """
 
 INFO = """\
@@ -92,6 +113,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_simulation(commands, "md", "molecular dynamics from a YAML configuration", MD, _md)
+    _add_simulation(commands, "loop", "P-E hysteresis loop from a YAML configuration", LOOP, _loop)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)
@@ -113,6 +136,13 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument("--json", type=Path, metavar="OUT", help="write the metrics to this file")
     evaluate.add_argument("--align-energies", action="store_true", help="fit one energy shift per element on this data first")
     evaluate.add_argument("--plots", type=Path, metavar="DIR", help="write parity plots to this folder")
+
+
+def _add_simulation(commands: Any, name: str, summary: str, text: str, run: Any) -> None:
+    parser = _command(commands, name, summary, text, run)
+    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="YAML file")
+    parser.add_argument("--example", action="store_true", help="print a commented configuration and stop")
+    parser.add_argument("--progress", action="store_true", help="lines of progress also where there is no terminal")
 
 
 def _add_info(commands: Any) -> None:
@@ -141,16 +171,40 @@ def _command(commands: Any, name: str, summary: str, text: str, run: Any) -> arg
 
 
 def _train(options: argparse.Namespace) -> None:
-    if options.example:
-        from importlib.resources import files
-
-        print((files("ferrojax.training") / "example.yaml").read_text(encoding="utf-8"), end="")
+    if _wants_example(options, "train", "ferrojax.training", "example.yaml"):
         return
-    if options.config is None:
-        raise FerrojaxError("train needs a configuration file; `ferrojax train --example > config.yaml` writes one to start from.")
     from ferrojax.training.api import train
 
     train(options.config)
+
+
+def _md(options: argparse.Namespace) -> None:
+    if _wants_example(options, "md", "ferrojax.dynamics", "md.yaml"):
+        return
+    from ferrojax.dynamics.simulate import simulate
+
+    end = simulate(options.config, options.progress or None)
+    print(f"step {int(end.progress.step)}: {end.records.temperature[-1]:.0f} K, {end.records.total[-1]:.4f} eV")
+
+
+def _loop(options: argparse.Namespace) -> None:
+    if _wants_example(options, "loop", "ferrojax.dynamics", "loop.yaml"):
+        return
+    from ferrojax.dynamics.simulate import pe_loop
+
+    for name, value in pe_loop(options.config, options.progress or None).numbers.items():
+        print(f"{name}: {value}")
+
+
+def _wants_example(options: argparse.Namespace, command: str, package: str, name: str) -> bool:
+    """Whether a commented configuration was asked for, which is then printed. Raises FerrojaxError if there is none to run either."""
+    if options.example:
+        from importlib.resources import files
+
+        print((files(package) / name).read_text(encoding="utf-8"), end="")
+    elif options.config is None:
+        raise FerrojaxError(f"{command} needs a configuration file; `ferrojax {command} --example > config.yaml` writes one to start from.")
+    return options.example
 
 
 def _evaluate(options: argparse.Namespace) -> None:

@@ -98,7 +98,10 @@ def check_values(name: str, value: Any, end: float, *shapes: tuple[int, ...]) ->
     value = value.value if isinstance(value, Constant) else value
     times = None
     if isinstance(value, Protocol):
-        shape = jax.eval_shape(value, jnp.zeros(())).shape
+        try:
+            shape = jax.eval_shape(value, jnp.zeros(())).shape
+        except (TypeError, ValueError) as error:
+            raise FerrojaxError(f"{name}: cannot be evaluated ({_first_line(error)}); its pieces must have one shape.") from None
         _check_shape(name, shape, shapes)
         times, values = sample_times(value, end), sample(value, end)
     else:
@@ -114,6 +117,10 @@ def _check_shape(name: str, shape: tuple[int, ...], shapes: tuple[tuple[int, ...
     if shape not in shapes:
         words = {(): "a number", (3,): "three numbers", (6,): "six numbers (xx yy zz yz xz xy)", (3, 3): "a 3 x 3 matrix"}
         raise FerrojaxError(f"{name}: must be {' or '.join(words[s] for s in shapes)}; got an array of shape {shape}.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")[:120]
 
 
 def _at(times: np.ndarray | None, index: int) -> str:

@@ -1,0 +1,1 @@
+"""What ferroelectrics groups measure: hysteresis and its numbers."""

@@ -1,0 +1,126 @@
+"""The numbers of a P-E loop: remanence, coercive field, area."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ferrojax.dynamics.records import Records
+from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
+from ferrojax.units import E_PER_A2
+
+KV_PER_CM = 1e-5  # V/Å in one kV/cm
+NEAR_ZERO = 0.05  # of the amplitude: the fields over which the remanence is averaged
+
+
+@dataclass(frozen=True)
+class Hysteresis:
+    """A P-E loop along one direction.
+
+    time: ps; cycle: -1 in the first quarter, then from 0; field: kV/cm; polarization: C/m², the middle between the means at both
+    ends of the field taken as zero. remanence (at zero field) and coercive_field (zero crossings; None where P does not
+    change its sign) are (falling, rising) branch, means over the cycles. area: ∮ E dP, MJ/m³ a cycle, heat that the
+    crystal gives off; dissipated: the same for the whole cell, -∮ M dE, eV a cycle.
+    """
+
+    time: np.ndarray
+    cycle: np.ndarray
+    field: np.ndarray
+    polarization: np.ndarray
+    remanence: tuple[float, float]
+    coercive_field: tuple[float | None, float | None]
+    area: float
+    dissipated: float
+    cycles: int
+
+    @property
+    def numbers(self) -> dict[str, float | int | list[float | None] | list[float]]:
+        """What loop.json holds."""
+        return {
+            "remanence_C_per_m2": list(self.remanence),
+            "coercive_field_kV_per_cm": list(self.coercive_field),
+            "area_MJ_per_m3": self.area,
+            "dissipated_eV_per_cycle": self.dissipated,
+            "cycles": self.cycles,
+        }
+
+
+def hysteresis(records: Records, direction: np.ndarray, period: float) -> Hysteresis:
+    """Loop of a run in a triangular field of that period (fs) along a unit vector.
+
+    Raises FerrojaxError if the run does not reach one cycle beyond the first quarter of a period.
+    """
+    field = records.field.astype(np.float64) @ direction
+    moment = records.dipole.astype(np.float64) @ direction
+    polarization = moment / records.volume * E_PER_A2
+    phase = records.time / period - 0.25
+    cycle, part = np.floor(phase + 1e-9).astype(int), np.mod(phase + 1e-9, 1.0)
+    cycles = int(np.floor(phase[-1] + 0.02)) if len(phase) else 0
+    if cycles < 1:
+        raise FerrojaxError("hysteresis: the run holds no whole cycle after the first quarter of a period; make it longer.")
+    inside = (cycle >= 0) & (cycle < cycles)
+    cycle = np.minimum(cycle, cycles - 1)
+    high, low = inside & (np.minimum(part, 1 - part) < 0.02), inside & (np.abs(part - 0.5) < 0.02)
+    polarization = polarization - (polarization[high].mean() + polarization[low].mean()) / 2
+    branches = (inside & (part < 0.5), inside & (part >= 0.5))
+    near = np.abs(field) <= NEAR_ZERO * np.abs(field).max()
+    return Hysteresis(
+        records.time / 1e3,
+        cycle,
+        field / KV_PER_CM,
+        polarization,
+        (float(polarization[branches[0] & near].mean()), float(polarization[branches[1] & near].mean())),
+        (_crossing(field, polarization, branches[0]), _crossing(field, polarization, branches[1])),
+        # V/Å C/m² = 1e4 MJ/m³
+        _circulation(field, polarization, inside) * 1e4 / cycles,
+        -_circulation(moment, field, inside) / cycles,
+        cycles,
+    )
+
+
+def save_loop(folder: Path, loop: Hysteresis) -> None:
+    """loop.csv, loop.json and loop.png."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("time_ps", "cycle", "field_kV_per_cm", "polarization_C_per_m2"))
+    writer.writerows(zip(*(x.tolist() for x in (loop.time, loop.cycle, loop.field, loop.polarization))))
+    write_text(folder / "loop.csv", text.getvalue())
+    write_text(folder / "loop.json", json.dumps(loop.numbers, indent=1) + "\n")
+    draw_loop(folder / "loop.png", loop)
+
+
+def draw_loop(path: Path, loop: Hysteresis) -> None:
+    """P against E, the first quarter of a period dashed."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    first = loop.cycle < 0
+    axes.plot(loop.field[first], loop.polarization[first], "--", color="0.6", lw=1)
+    axes.plot(loop.field[~first], loop.polarization[~first], color="C0", lw=1)
+    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
+    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
+    axes.set(xlabel="E (kV/cm)", ylabel="P (C/m²)", title=f"area {loop.area:.3g} MJ/m³ a cycle")
+    figure.savefig(path, dpi=150)
+
+
+def _crossing(field: np.ndarray, polarization: np.ndarray, branch: np.ndarray) -> float | None:
+    """Mean field at which the polarization changes its sign within a branch, kV/cm."""
+    pairs = np.flatnonzero(branch[:-1] & branch[1:] & (polarization[:-1] * polarization[1:] < 0))
+    if not len(pairs):
+        return None
+    share = polarization[pairs] / (polarization[pairs] - polarization[pairs + 1])
+    return float((field[pairs] + share * (field[pairs + 1] - field[pairs])).mean() / KV_PER_CM)
+
+
+def _circulation(height: np.ndarray, along: np.ndarray, inside: np.ndarray) -> float:
+    """∮ height d(along) over the whole cycles, by trapezoids, the ends joined."""
+    y, x = height[inside], along[inside]
+    y, x = np.append(y, y[0]), np.append(x, x[0])
+    return float(np.sum(0.5 * (y[1:] + y[:-1]) * np.diff(x)))
