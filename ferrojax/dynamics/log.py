@@ -86,7 +86,11 @@ def write_parquet(source: Path) -> None:
     import pandas
 
     temporary = source.with_name(".log.parquet.tmp")
-    pandas.read_csv(source, float_precision="round_trip").to_parquet(temporary)
+    with source.open(encoding="utf-8") as stream:
+        names, *rows = csv.reader(stream)
+    # Parsed here, as the default of pandas before version 3 does not give back the same bits.
+    table = pandas.DataFrame(np.array(rows, np.float64).reshape(len(rows), len(names)), columns=names)
+    table.astype({"step": np.int64}).to_parquet(temporary)
     temporary.replace(source.with_suffix(".parquet"))
 
 

@@ -115,7 +115,7 @@ class Folder:
         if len(records):
             real = {name: getattr(records, name)[:, self._real] for name in self.output.kept}
             chosen = Records(**(vars(records.without_atoms()) | real))
-            self._put(lambda: [sink.append(chosen) for sink in self._sinks])
+            self._put(lambda: self._append(chosen))
         self.meter.update(self._step, float(records.temperature[-1]) if len(records) else None)
         if time.monotonic() - self._saved >= self.output.checkpoint_seconds:
             self.save(place)
@@ -142,6 +142,11 @@ class Folder:
         self._card["parts"][-1] |= part
         self._card |= {"status": status}
         _quietly(lambda: _write_card(self.folder, self._card))
+
+    def _append(self, records: Records) -> None:
+        for sink, file in zip(self._sinks, self._files):
+            sink.append(records)
+            file.check()
 
     def _commit(self, place: Place) -> None:
         arrays, meta = gather(place.progress, place.state)

@@ -156,6 +156,7 @@ class _Drive:
     def go(self, place: Place, parts: list[Records]) -> Run:
         """Segments until the last step, an error or a signal."""
         last_rebuild = -1
+        place = place._replace(state=_at(place.state, place.progress, self.strain, self.integrator))
         while int(place.progress.step) < self.stop:
             place, new = self._segment(place)
             if self.folder is not None:

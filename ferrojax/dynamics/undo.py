@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from ferrojax.errors import FerrojaxError
@@ -48,7 +49,8 @@ class UndoFile:
                 path.unlink()
 
     def sync(self) -> None:
-        """Wait until the disk has everything."""
+        """Wait until the disk has everything. Raises OSError if it did not take it."""
+        self.check()
         os.fsync(self._file.fileno())
 
     @property
@@ -62,28 +64,32 @@ class UndoFile:
         self.write(data)
 
     def write(self, data: bytes) -> int:
-        """Write at the present place. After a failure nothing is written any more: the next start returns to a commit."""
+        """Write at the present place; see ``check``."""
         view = memoryview(data).cast("B")
-        if self.failure is None:
-            try:
-                self._protect(self.tell(), len(view))
-                _write_all(self._file, view)
-            except OSError as error:
-                self.failure = error
-                raise
+        self._try(lambda: (self._protect(self.tell(), len(view)), _write_all(self._file, view)))
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """Cut or extend to ``size``."""
+        """Cut or extend to ``size``; see ``check``."""
         size = self.tell() if size is None else size
+        self._try(lambda: (self._protect(size, max(0, self.committed - size)), self._file.truncate(size)))
+        return size
+
+    def check(self) -> None:
+        """Raise the first OSError of a write.
+
+        It is not raised by the write itself, as HDF5 may swallow it or fall over it. After it nothing is
+        written any more: the next start returns to a commit.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+    def _try(self, action: Callable[[], object]) -> None:
         if self.failure is None:
             try:
-                self._protect(size, max(0, self.committed - size))
-                self._file.truncate(size)
+                action()
             except OSError as error:
                 self.failure = error
-                raise
-        return size
 
     def read(self, size: int = -1) -> bytes:
         """Bytes from the present place."""
