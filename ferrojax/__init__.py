@@ -15,6 +15,7 @@ from ferrojax.errors import FerrojaxError
 if TYPE_CHECKING:
     from ferrojax.calculator import FerrojaxCalculator
     from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy
+    from ferrojax.distributed.decomposition import decompose
     from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover, run
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
@@ -42,6 +43,7 @@ _HOME = {
     "State": "state",
     "born_charges": "response.first",
     "chi_inf": "response.first",
+    "decompose": "distributed.decomposition",
     "energy_forces_stress": "response.first",
     "evaluate": "training.evaluate",
     "fit_reference_energies": "data",
@@ -75,6 +77,7 @@ __all__ = [
     "State",
     "born_charges",
     "chi_inf",
+    "decompose",
     "energy_forces_stress",
     "evaluate",
     "fit_reference_energies",
