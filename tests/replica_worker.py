@@ -34,6 +34,20 @@ def fleet(indices):
     return run_replicas(make_enthalpy(model), model.params, state, integrators, 50, key=keys)
 
 
+def wells(indices):
+    """Ten double wells, likewise; they compile at once."""
+    import jax
+    from double_well import BARRIER, double_well, two_atoms
+
+    from ferrojax.dynamics import Langevin
+    from ferrojax.dynamics.replicas import run_replicas
+
+    jax.config.update("jax_enable_x64", True)
+    integrators = [Langevin(dt=2.0, temperature=100.0 + 50.0 * k, friction=0.01) for k in indices]
+    keys = jax.random.split(jax.random.key(2), 10)[jax.numpy.asarray(indices)]
+    return run_replicas(double_well, {"h": BARRIER}, two_atoms(skin=0.3), integrators, 60, key=keys)
+
+
 def single(devices: str, out: str) -> None:
     """All ten in one process."""
     virtual_devices(int(devices))
@@ -54,7 +68,7 @@ def many(process: str, processes: str, port: str, devices: str, folder: str) -> 
 
     initialize(f"localhost:{port}", int(processes), int(process))
     mine = share(10)
-    end = fleet(mine)
+    end = wells(mine)
     np.savez(Path(folder) / f"process{process}.npz", index=np.asarray(mine), positions=end.state.positions)
     totals = gather(end.records.total, 10)
     if jax.process_index() == 0:

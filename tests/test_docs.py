@@ -20,7 +20,18 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
 
 
-@pytest.mark.parametrize("page", ["docs/python-api.md", "docs/md.md", "docs/effective-hamiltonian.md", "README.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "docs/python-api.md",
+        "docs/md.md",
+        "docs/effective-hamiltonian.md",
+        "docs/decomposition.md",
+        "docs/clusters.md",
+        "docs/differentiating-dynamics.md",
+        "README.md",
+    ],
+)
 def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
     model, params = random_model("fast")
     references = {"pbtio3-gpaw": {"Pb": 0.0, "Ti": 0.0, "O": 0.0}}

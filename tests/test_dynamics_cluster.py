@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from replica_worker import fleet
+from replica_worker import wells
 
 from ferrojax.distributed.cluster import gather, initialize, share
 from ferrojax.errors import FerrojaxError
@@ -47,7 +47,8 @@ def test_two_processes_of_four_devices(tmp_path):
     finally:
         for process in started:
             process.kill()
-    whole = fleet(range(10))
+    whole = wells(range(10))
+    assert whole.rebuilds.max() > 0
     parts = [np.load(tmp_path / f"process{k}.npz") for k in range(2)]
     assert np.concatenate([part["index"] for part in parts]).tolist() == list(range(10))
     np.testing.assert_allclose(np.concatenate([part["positions"] for part in parts]), whole.state.positions, atol=1e-10)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from double_well import BARRIER, double_well, two_atoms
 from toy_model import ToyModel, rattled_triclinic
 
 from ferrojax.dynamics import NPT, NVE, Langevin, NoseHoover, Ramp
@@ -16,23 +17,9 @@ from ferrojax.dynamics.rollout import start
 from ferrojax.dynamics.stacking import stack
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.state import State
-from ferrojax.topology import with_topology
 from ferrojax.units import BOLTZMANN
 
-BARRIER, WIDTH, STIFFNESS = 0.15, 1.0, 1.0
 HEATS = (150.0, 260.0, 450.0, 800.0)
-
-
-def double_well(params, state, strain, field):
-    """Two atoms: h ((d_z/b)² - 1)² - E_z d_z + ½ k (d_x² + d_y²) of their separation d."""
-    d = state.positions[1] - state.positions[0]
-    return params["h"] * ((d[2] / WIDTH) ** 2 - 1) ** 2 - field @ d + 0.5 * STIFFNESS * (d[0] ** 2 + d[1] ** 2)
-
-
-def two_atoms():
-    positions = jnp.array([[0.0, 0.0, 0.0], [0.0, 0.0, WIDTH]])
-    return with_topology(State(positions, jnp.eye(3) * 100, jnp.full(2, 6, jnp.int32)), cutoff=1.0, skin=40.0)
 
 
 def exact(heat, function, field=0.0):

@@ -19,6 +19,8 @@ import numpy as np
 
 from ferrojax.errors import FerrojaxError
 
+SHUTDOWN = 30 * 24 * 3600  # s
+
 
 def initialize(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> None:
     """Join the other processes of this job through ``jax.distributed``.
@@ -34,7 +36,8 @@ def initialize(coordinator: str | None = None, processes: int | None = None, pro
     """
     jax.config.update("jax_cpu_collectives_implementation", "gloo")  # JAX reads it on CPU only
     try:
-        jax.distributed.initialize(coordinator, processes, process)
+        # The first to finish waits this long for the last: a crash there would take the others down.
+        jax.distributed.initialize(coordinator, processes, process, shutdown_timeout_seconds=SHUTDOWN)
     except (ValueError, RuntimeError) as error:
         raise FerrojaxError(
             f"cluster: {error} Call initialize() first of all, before importing ferrojax.dynamics or jax_md; "
