@@ -34,7 +34,8 @@ def masses(state: State) -> Float[Array, "atoms 1"]:
 def draw_momenta(key: Array, state: State, temperature: float | Float[Array, ""]) -> Float[Array, "atoms 3"]:
     """Maxwell-Boltzmann momenta at a temperature (K), total momentum zero."""
     noise = jax.random.normal(key, state.positions.shape, state.positions.dtype)
-    return remove_drift(jnp.sqrt(masses(state) * BOLTZMANN * temperature) * noise, state)
+    heat = BOLTZMANN * jnp.asarray(temperature, noise.dtype)
+    return remove_drift(jnp.sqrt(masses(state) * heat) * noise, state)
 
 
 def remove_drift(momenta: Float[Array, "atoms 3"], state: State) -> Float[Array, "atoms 3"]:

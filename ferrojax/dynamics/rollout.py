@@ -128,7 +128,7 @@ def rollout(
     _, apply = integrator.build(system)
 
     def time_of(step: Array) -> Array:
-        return step.astype(dtype) * integrator.dt
+        return step.astype(dtype) * jnp.asarray(integrator.dt, dtype)
 
     def conditions(step: Array) -> dict[str, Array]:
         time = time_of(step + 1)
