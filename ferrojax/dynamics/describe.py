@@ -17,8 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import ferrojax
-
 LARGEST = 64  # elements of an array that is stored as numbers; larger ones as their checksum
 
 
@@ -70,15 +68,14 @@ def checksum(tree: Any) -> str:
 
 def environment() -> dict[str, Any]:
     """Versions, device and the git revision of ferrojax, if it runs from a checkout."""
-    names = ("jax", "jaxlib", "jax-md", "numpy", "h5py")
-    versions = {"ferrojax": ferrojax.__version__, **{name: _version(name) for name in names}}
+    versions = {name: package_version(name) for name in ("ferrojax", "jax", "jaxlib", "jax-md", "numpy", "h5py")}
     device = jax.devices()[0]
     return {"versions": versions, "device": f"{device.platform}: {device.device_kind}", "git": git_revision()}
 
 
 def git_revision() -> str | None:
     """Commit of the checkout that ferrojax is imported from, with "+" if files were changed; None elsewhere."""
-    folder = Path(ferrojax.__file__).parent
+    folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -122,7 +119,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _version(name: str) -> str | None:
+def package_version(name: str) -> str | None:
+    """Version of an installed package, None if there is none."""
     try:
         return version(name)
     except PackageNotFoundError:

@@ -7,7 +7,6 @@ from typing import Any
 
 import ase.io
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
@@ -19,7 +18,7 @@ from ferrojax.dynamics.nose_hoover import NoseHoover
 from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.nve import NVE
 from ferrojax.dynamics.output import Output
-from ferrojax.dynamics.protocols import Triangle
+from ferrojax.dynamics.protocols import Triangle, as_protocol
 from ferrojax.dynamics.run import Run, run
 from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.enthalpy import make_enthalpy
@@ -127,7 +126,7 @@ def _run(settings: Simulation, base: Path, field: Any, steps: int, show: bool | 
     """The part both commands share; all that can be wrong is looked at before the model is compiled."""
     temperature = None if settings.temperature_K is None else as_value(settings.temperature_K, 1.0, "temperature_K")
     stress = as_value(settings.stress_GPa, GPA, "stress_GPa")
-    strain = None if settings.strain is None else as_value(settings.strain, 1.0, "strain")
+    strain = None if settings.strain is None else as_protocol(as_value(settings.strain, 1.0, "strain"))
     integrator = build_integrator(settings.integrator, temperature, stress)
     initial = settings.initial_temperature_K
     if settings.integrator.name == "nve" and initial is None:
@@ -152,6 +151,6 @@ def _run(settings: Simulation, base: Path, field: Any, steps: int, show: bool | 
         dtype = np.dtype(settings.precision).type
         state = model.prepare(atoms, dtype, skin=settings.skin_A, name=source)
         enthalpy = make_enthalpy(model, Boundary(settings.boundary))
-        key, field = jax.random.key(settings.seed), field if callable(field) else jnp.asarray(field, dtype)
+        key, field = jax.random.key(settings.seed), field if callable(field) else np.asarray(field, dtype)
         conditions = {"temperature": initial, "field": field, "strain": strain}
         return run(enthalpy, params, state, integrator, steps, key=key, every=out.every, output=output, **conditions)

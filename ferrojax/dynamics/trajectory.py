@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 from ase import Atoms
 
-from ferrojax import __version__
+from ferrojax.dynamics.describe import package_version
 from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.undo import UndoFile
 
@@ -69,7 +69,7 @@ class H5MD:
         head = self._h5.create_group("h5md")
         head.attrs["version"] = np.array([1, 1])
         head.create_group("author").attrs["name"] = "unknown"
-        head.create_group("creator").attrs.update({"name": "ferrojax", "version": __version__})
+        head.create_group("creator").attrs.update({"name": "ferrojax", "version": package_version("ferrojax") or "unknown"})
         head.create_group("modules/units").attrs["version"] = np.array([1, 0])
         particles, count = self._h5.create_group("particles/all"), len(atoms)
         particles["species"] = atoms.numbers.astype(np.int32)

@@ -66,13 +66,13 @@ class UndoFile:
     def write(self, data: bytes) -> int:
         """Write at the present place; see ``check``."""
         view = memoryview(data).cast("B")
-        self._try(lambda: (self._protect(self.tell(), len(view)), _write_all(self._file, view)))
+        self._change(self.tell(), len(view), lambda: _write_all(self._file, view))
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
         """Cut or extend to ``size``; see ``check``."""
         size = self.tell() if size is None else size
-        self._try(lambda: (self._protect(size, max(0, self.committed - size)), self._file.truncate(size)))
+        self._change(size, max(0, self.committed - size), lambda: self._file.truncate(size))
         return size
 
     def check(self) -> None:
@@ -84,9 +84,11 @@ class UndoFile:
         if self.failure is not None:
             raise self.failure
 
-    def _try(self, action: Callable[[], object]) -> None:
+    def _change(self, begin: int, length: int, action: Callable[[], object]) -> None:
+        """Do something to that many bytes, once they can be brought back."""
         if self.failure is None:
             try:
+                self._protect(begin, length)
                 action()
             except OSError as error:
                 self.failure = error
