@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ferrojax.calculator import FerrojaxCalculator
     from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy
     from ferrojax.distributed.decomposition import decompose
-    from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover, run
+    from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover
+    from ferrojax.dynamics.run import run
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
     from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model

@@ -64,6 +64,8 @@ class Checkpoints:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        for unfinished in folder.glob(".*.tmp"):  # of a process that was killed
+            unfinished.unlink()
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Add one and remove what is too old. Raises FerrojaxError if the disk is full."""
