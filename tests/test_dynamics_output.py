@@ -22,6 +22,7 @@ from test_dynamics_torture import WORKER, differences
 
 import ferrojax.dynamics.undo as undo
 from ferrojax.dynamics import Langevin, Output, read_log, run
+from ferrojax.dynamics.describe import describe, difference
 from ferrojax.dynamics.meter import Meter
 from ferrojax.dynamics.undo import UndoFile
 from ferrojax.dynamics.writer import LIMIT, Writer
@@ -278,7 +279,15 @@ def test_the_meter_counts_after_compiling(capsys, monkeypatch):
 
 
 def test_settings_are_described_alike_in_another_process():
-    code = "from md_worker import *; import ferrojax.dynamics.describe as d; print(d.describe([springs, Langevin(), lambda t: t * 0.5]))"
-    command = [sys.executable, "-c", code]
-    outputs = {subprocess.run(command, cwd=WORKER.parent, check=True, capture_output=True).stdout for _ in range(2)}
-    assert len(outputs) == 1 and b"0.5" in outputs.pop()
+    code = "from md_worker import *; import ferrojax.dynamics.describe as d; print(d.describe([springs, Langevin(), first_state]))"
+    output = subprocess.run([sys.executable, "-c", code], cwd=WORKER.parent, check=True, capture_output=True, text=True).stdout
+    assert output.strip() == str(describe([springs, Langevin(), first_state])) and "0x" not in output
+
+
+def test_a_changed_function_is_noticed():
+    def scaled(factor):
+        return lambda time: factor * time
+
+    one, other = describe({"field": scaled(0.5)}), describe({"field": scaled(0.6)})
+    assert difference(one, describe({"field": scaled(0.5)})) is None
+    assert difference(one, other) == "field.factor was 0.5 and is now 0.6"
