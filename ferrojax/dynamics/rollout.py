@@ -120,7 +120,7 @@ def rollout(
         strain: ε(t) imposed on the reference cell (3 x 3), atoms carried along; the run must have begun with it.
         remat: in reverse mode keep only the motion at each block and, within one block at a time, at each step, and
             compute the rest again: memory ~ blocks + every instead of steps times a whole energy, least at
-            every ~ sqrt(steps), for about one and a half times the time. It changes nothing else.
+            every ~ sqrt(steps), in about the same time. It changes nothing else.
         keep_positions, keep_motion: whether records hold positions; velocities and forces.
     """
     field, dtype = as_protocol(field), state.cell.dtype
