@@ -106,14 +106,18 @@ def gradient(name, run, remat):
     return jax.jit(jax.grad(lambda x: end(x, remat)[0])).lower(inputs).compile()
 
 
-@pytest.mark.parametrize("run", RUNS)
+# Each takes a minute or two to compile; the deterministic constant-stress run stands for all in the quick tests.
+QUICK = [pytest.param(run, marks=() if run == "B-trajectory-npt" else pytest.mark.slow) for run in RUNS]
+
+
+@pytest.mark.parametrize("run", QUICK)
 @pytest.mark.parametrize("name", ["toy", pytest.param("network", marks=pytest.mark.slow)])
 def test_strain_field_temperature_and_parameters_through_a_run(name, run, claim):
     end, inputs = long_case(name, run)
-    value = jax.jit(lambda x: end(x))
-    assert int(value(inputs)[1]) == 30
+    # One compiled function gives values and forward derivatives: to compile is what takes the time here.
+    forward = jax.jit(lambda x, v: jax.jvp(end, (x,), (v,), has_aux=True))
+    assert int(forward(inputs, jax.tree.map(jnp.zeros_like, inputs))[2]) == 30
     reverse = gradient(name, run, True)(inputs)
-    forward = jax.jit(lambda v: jax.jvp(lambda x: end(x)[0], (inputs,), (v,))[1])
     rng = np.random.default_rng(0)
     # Steps that balance rounding against the fifth derivative.
     for place, step in enumerate((1e-4, 5e-4, 0.5, 1e-4)):
@@ -121,15 +125,16 @@ def test_strain_field_temperature_and_parameters_through_a_run(name, run, claim)
         direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), inputs[place])
         v = (*v[:place], direction, *v[place + 1 :])
         moved = lambda k: jax.tree.map(lambda x, d: x + k * step * d, inputs, v)  # noqa: E731, B023
-        u = {k: float(value(moved(k))[0]) for k in (-2, -1, 1, 2)}
+        u = {k: float(forward(moved(k), v)[0]) for k in (-2, -1, 1, 2)}
         numerical = (8 * (u[1] - u[-1]) - (u[2] - u[-2])) / (12 * step)
         backward = sum(float(jnp.vdot(a, b)) for a, b in zip(jax.tree.leaves(reverse), jax.tree.leaves(v)))
-        for exact in (float(forward(v)), backward):
+        for exact in (float(forward(inputs, v)[1]), backward):
             error = abs(exact / numerical - 1)
             assert error <= 1e-6, (place, exact, numerical)
             claim(run, error)
 
 
+@pytest.mark.slow
 def test_checkpoints_change_memory_not_the_gradient():
     """The same gradient from a fifth of the working memory, already at 30 steps."""
     plain, remat = (gradient("toy", "B-trajectory-ramp", remat) for remat in (False, True))
