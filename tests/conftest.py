@@ -9,7 +9,9 @@ against the targets.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Tests compile much and compute little: unoptimised machine code takes half the time. One thread each, for the
 # workers of pytest-xdist share the cores. Must precede JAX.
@@ -23,6 +25,9 @@ from jaxtyping import install_import_hook
 
 jax.config.update("jax_enable_x64", True)
 install_import_hook("ferrojax", "typecheck.check_arrays")  # of tests/typecheck.py; must precede ferrojax
+
+# Linux gives a process 65,530 memory mappings and each compiled function takes several: past that XLA crashes.
+MAPPINGS, MOST_MAPPINGS = Path("/proc/self/maps"), 20_000
 
 MEASURED: dict[str, tuple[float, str]] = {}
 
@@ -41,6 +46,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("gpu"):
                 item.add_marker(pytest.mark.skip(reason="no GPU"))
+
+
+@pytest.fixture(autouse=True)
+def compiled_functions_are_forgotten_in_time() -> Iterator[None]:
+    """After a test, drop all compiled functions if they hold too many memory mappings."""
+    yield
+    if MAPPINGS.exists() and MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
+        gc.collect()
 
 
 @pytest.fixture
