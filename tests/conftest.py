@@ -8,8 +8,8 @@ against the targets.
 
 from __future__ import annotations
 
-import os
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
