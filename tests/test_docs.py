@@ -26,9 +26,9 @@ def blocks(page: Path, language: str) -> list[str]:
         "docs/python-api.md",
         "docs/md.md",
         "docs/effective-hamiltonian.md",
-        "docs/decomposition.md",
-        "docs/clusters.md",
-        "docs/differentiating-dynamics.md",
+        pytest.param("docs/decomposition.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
+        pytest.param("docs/clusters.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
+        pytest.param("docs/differentiating-dynamics.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         "README.md",
     ],
 )
