@@ -10,7 +10,6 @@ growth over one device that holds one device's share. The column "one device" is
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import re
@@ -21,7 +20,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from ase import Atoms
-from potential import environment
+from potential import environment, write_json
 
 from ferrojax.distributed.decomposition import decompose
 from ferrojax.enthalpy import make_enthalpy
@@ -137,8 +136,7 @@ def main() -> None:
             values = (row[key] for key in COLUMNS.values())
             print("".join(f"{value:15.4g}" if isinstance(value, float) else f"{value:>15}" for value in values), flush=True)
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({**environment(), "cells": options.cells, "rows": rows}, indent=1) + "\n")
+        write_json(options.json, cells=options.cells, rows=rows)
     if options.claims:
         record(rows)
 

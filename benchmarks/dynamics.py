@@ -10,7 +10,6 @@ returns energy and forces. "runner": Langevin and NPT through ``ferrojax.run`` w
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from ase import units
 from ase.md.langevin import Langevin as ASELangevin
-from potential import environment, supercell
+from potential import environment, supercell, write_json
 
 from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.dynamics import NPT, Langevin, NoseHoover
@@ -136,10 +135,7 @@ def main() -> None:
         print(f"{name:12}{1e3 * seconds:9.2f} ms/step{1e6 * seconds / row['atoms']:9.1f} us/atom/step  {seconds / row['bare']:.3f} x bare")
     print(f"1 ns of 1 fs steps: {row['Langevin'] * 1e6 / 3600:.2f} h; ASE takes {row['ase'] / row['Langevin']:.2f} times as long")
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**environment(), "preset": options.preset, "seconds_per_step": row}, indent=1) + "\n")
-        temporary.replace(options.json)
+        write_json(options.json, preset=options.preset, seconds_per_step=row)
     if options.claims:
         record(row, "python benchmarks/dynamics.py --claims")
 

@@ -10,7 +10,6 @@ them. "best" is the fastest of several loops: other load on the machine only slo
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import resource
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
-from potential import environment
+from potential import environment, write_json
 
 from ferrojax.effective import HeffParams, LatticeState, load_parameters, make_enthalpy
 
@@ -86,12 +85,7 @@ def main() -> None:
             flush=True,
         )
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(
-            json.dumps({**environment(), "dtype": "float64" if options.double else "float32", "rows": rows}, indent=1) + "\n"
-        )
-        temporary.replace(options.json)
+        write_json(options.json, dtype="float64" if options.double else "float32", rows=rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ converged to 1e-7, up to 5,000 atoms.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -22,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from potential import environment, supercell
+from potential import environment, supercell, write_json
 
 from ferrojax.electrostatics.ewald import ewald_energy, inverse_cell, k_cutoff
 from ferrojax.electrostatics.mesh import mesh_energy, mesh_shape
@@ -126,10 +125,7 @@ def main() -> None:
                 flush=True,
             )
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**environment(), "rows": rows}, indent=1) + "\n")
-        temporary.replace(options.json)
+        write_json(options.json, rows=rows)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ from ase import Atoms
 
 import ferrojax
 from ferrojax.enthalpy import make_enthalpy
+from ferrojax.files import write_text
 from ferrojax.potential import Model, preset
 from ferrojax.response.first import energy_forces_stress
 
@@ -114,6 +116,11 @@ def environment() -> dict:
     }
 
 
+def write_json(path: Path, **numbers: Any) -> None:
+    """The numbers with device and versions beside them."""
+    write_text(path, json.dumps({**environment(), **numbers}, indent=1) + "\n")
+
+
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -143,10 +150,7 @@ def main() -> None:
                 flush=True,
             )
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        temporary = options.json.with_suffix(".tmp")
-        temporary.write_text(json.dumps({**environment(), "rows": rows}, indent=1) + "\n")
-        temporary.replace(options.json)
+        write_json(options.json, rows=rows)
     if options.claims:
         record(rows, "python benchmarks/potential.py")
 

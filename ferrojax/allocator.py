@@ -16,7 +16,7 @@ def keep_freed_memory() -> bool:
 
     XLA on the CPU allocates the work space of a call anew each time. Above 32 MB the GNU C library
     maps such a block and unmaps it after use, and touching the fresh pages costs as much as the arithmetic
-    (``fast``, 625 atoms on two cores: 62 instead of 33 µs/atom). The process then keeps its peak memory until
+    (compare ``FERROJAX_KEEP_MEMORY=0 python benchmarks/potential.py --sizes 625``). The process then keeps its peak memory until
     it ends. ``FERROJAX_KEEP_MEMORY=0`` in the environment leaves the C library alone, as does a
     C library other than GNU's.
     """

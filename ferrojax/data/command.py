@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ferrojax.data.frame import Frame
 from ferrojax.data.readers import read_frames
 from ferrojax.data.report import Finding, Report
 from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
 
 SHOWN = 20  # reading errors listed one by one
 
@@ -38,7 +38,7 @@ def run_check(
     report = Report(_reading_findings(errors) + checked.findings, checked.overview)
     (console or Console()).print(report)
     if json is not None:
-        _write_json(Path(json), report)
+        write_text(Path(json), json_module.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
     return report.exit_code()
 
 
@@ -53,14 +53,3 @@ def _reading_findings(errors: list[FerrojaxError]) -> list[Finding]:
             Finding("error", "reading", "all", f"{len(errors) - SHOWN} more frames or files cannot be used", "mend the first ones")
         )
     return findings
-
-
-def _write_json(path: Path, report: Report) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(json_module.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise FerrojaxError(f"{path}: cannot be written ({error.strerror or error}); check the folder and the free space.") from error
-    finally:
-        temporary.unlink(missing_ok=True)

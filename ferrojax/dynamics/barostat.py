@@ -96,7 +96,7 @@ def external_energy(cell: Matrix, reference: Matrix, stress: Matrix) -> Float[Ar
 
 
 def cell_mass(kT: Number, freedom: Number, period: Number) -> Float[Array, ""]:
-    """W = (N_f + 3) kT τ²/3, with τ the period over which the cell responds."""
+    """W = (N_f + 3) kT τ²/3; a stiff crystal responds faster than τ, by the square root of its elastic energy over kT."""
     return (freedom + 3) * kT * period**2 / 3
 
 

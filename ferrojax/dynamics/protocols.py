@@ -9,6 +9,7 @@ Values may be scalars or arrays; times are in fs.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence as ASequence
 from typing import Any
@@ -24,13 +25,14 @@ from ferrojax.errors import FerrojaxError
 Value = Any  # a number or an array of them
 
 
-class Protocol(struct.PyTreeNode):
+class Protocol(struct.PyTreeNode, ABC):
     """A quantity as a function of time; call it with the time in fs. ``duration`` is infinite for one without end."""
 
     duration: Any = struct.field(default=np.inf, kw_only=True)
 
+    @abstractmethod
     def __call__(self, time: Array) -> Array:
-        raise NotImplementedError
+        """The value at a time, fs, in the precision of the time."""
 
     def __add__(self, other: Protocol) -> Protocol:
         return Sum((self, other))
@@ -143,7 +145,7 @@ def at(value: Value, time: Array) -> Array:
 def sample(value: Value, end: float, points: int = 512) -> np.ndarray:
     """Values at ``sample_times``, in float32; to check or plot a protocol."""
     protocol = as_protocol(value)
-    return np.asarray(jax.jit(jax.vmap(protocol))(jnp.asarray(sample_times(protocol, end, points), jnp.float32)))
+    return np.asarray(jax.vmap(protocol)(jnp.asarray(sample_times(protocol, end, points), jnp.float32)))
 
 
 def sample_times(protocol: Protocol, end: float, points: int = 512) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ import yaml
 import ferrojax
 from ferrojax.data import fit_reference_energies
 from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
 from ferrojax.potential import Model, load_model, save_model
 from ferrojax.training.batches import pack
 from ferrojax.training.config import TrainConfig, load_config
@@ -100,7 +100,7 @@ def _finish(folder: Path, frames: Frames) -> TrainResult:
         return TrainResult(model, params, info, {}, folder)
     metrics = evaluate(model, params, info, frames.validation, predictions=True)
     parity_plot(metrics.pop("predictions"), folder / "parity.png")
-    _write_text(folder / "results.json", json.dumps(metrics, indent=1) + "\n")
+    write_text(folder / "results.json", json.dumps(metrics, indent=1) + "\n")
     return TrainResult(model, params, info, metrics, folder)
 
 
@@ -115,7 +115,7 @@ def _open_folder(folder: Path, settings: TrainConfig, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FerrojaxError(f"{folder}: cannot be made ({error.strerror}); choose another output.folder.") from None
-    _write_text(stored, present)
+    write_text(stored, present)
 
 
 def _remove_run(folder: Path) -> None:
@@ -142,13 +142,3 @@ def _provenance(settings: TrainConfig, frames: Frames) -> dict[str, Any]:
         "versions": {"ferrojax": ferrojax.__version__, "jax": jax.__version__, "python": platform.python_version()},
         "device": jax.devices()[0].device_kind,
     }
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}")
-    try:
-        temporary.write_text(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FerrojaxError(f"{path}: cannot be written ({error.strerror}); free disk space.") from None

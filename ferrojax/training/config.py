@@ -5,19 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from ferrojax.errors import FerrojaxError
+from ferrojax.sections import Section, read_section
 from ferrojax.training.loss import DELTAS, WEIGHTS, LossSettings
 
 EMBEDDED = "embedded"  # data path that stands for the data set inside the package
-
-
-class Section(BaseModel):
-    """A part of the configuration; unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class DataConfig(Section):
@@ -142,46 +135,8 @@ def load_config(source: str | Path | dict[str, Any]) -> TrainConfig:
 
     Raises FerrojaxError, one sentence that names the field and the remedy.
     """
-    if isinstance(source, dict):
-        return _validate(source, "configuration")
-    path = Path(source)
-    try:
-        values = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise FerrojaxError(f"{path}: cannot be read ({error.strerror}); give the path of a YAML file.") from None
-    except yaml.YAMLError as error:
-        raise FerrojaxError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there.") from None
-    if not isinstance(values, dict):
-        raise FerrojaxError(f"{path}: not a YAML mapping; it needs the sections {sorted(TrainConfig.model_fields)}.")
-    return _with_absolute_paths(_validate(values, str(path)), path.parent.absolute())
-
-
-def _validate(values: dict[str, Any], name: str) -> TrainConfig:
-    try:
-        return TrainConfig.model_validate(values)
-    except ValidationError as error:
-        raise FerrojaxError(f"{name}: {_sentence(error)}") from None
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first fault as one sentence."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "configuration"
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{field}'; known keys there: {_known_keys(first['loc'])}."
-    if first["type"] == "missing":
-        return f"the field '{field}' is missing; add it."
-    reason = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = "" if isinstance(first["input"], (dict, BaseModel)) else f" (got {first['input']!r})"
-    return f"the field '{field}' {reason}{given}; correct it."
-
-
-def _known_keys(location: tuple[int | str, ...]) -> str:
-    section: type[BaseModel] = TrainConfig
-    for part in location[:-1]:
-        if isinstance(part, str):
-            section = {"data": DataConfig, "weights": LabelValues, "deltas": LabelValues}.get(part) or section.model_fields[part].annotation  # type: ignore[assignment]
-    return ", ".join(section.model_fields)
+    config, base = read_section(TrainConfig, source)
+    return config if isinstance(source, dict) else _with_absolute_paths(config, base.absolute())
 
 
 def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:

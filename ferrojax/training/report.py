@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
 from ferrojax.training.metrics import UNITS
 
 COLUMNS = ("epoch", "step", "minutes", "learning_rate", "train_loss", "skipped", "validation_loss") + tuple(
@@ -94,13 +94,8 @@ class Progress:
 
 
 def _write_whole(path: Path, rows: list[dict[str, str]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise FerrojaxError(f"{path}: cannot be written ({error.strerror}); free disk space and start again.") from None
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
