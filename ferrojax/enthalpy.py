@@ -17,7 +17,8 @@ from ferrojax.topology import edge_vectors, layout
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
 
-Enthalpy = Callable[[Any, State, Float[Array, "3 3"], Float[Array, "3"]], Float[Array, ""]]
+# The state is a State, or a LatticeState for the effective Hamiltonian.
+Enthalpy = Callable[[Any, Any, Float[Array, "3 3"], Float[Array, "3"]], Float[Array, ""]]
 
 
 def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str = "auto") -> Enthalpy:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
+from ase.data import atomic_masses
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.topology import Topology
@@ -32,6 +33,39 @@ class State(struct.PyTreeNode):
     numbers: Int[Array, " atoms"]
     # None until it is built; typed without None, since all code past Model.prepare has one.
     topology: Topology = struct.field(default=None)
+
+    # What dynamics asks of a state, here and of LatticeState.
+    follows_cell: ClassVar[bool] = True  # a homogeneous strain of the cell carries the coordinates along
+
+    @property
+    def coordinates(self) -> Float[Array, "atoms 3"]:
+        """What moves: the positions, Å."""
+        return self.positions
+
+    @property
+    def masses(self) -> Float[Array, "atoms 1"]:
+        """Of the coordinates, amu; 1 for padding atoms, which are held still."""
+        table = np.where(np.isfinite(atomic_masses), atomic_masses, 1.0)
+        table[0] = 1.0
+        return jnp.asarray(table, self.positions.dtype)[self.numbers][:, None]
+
+    @property
+    def mobile(self) -> Bool[Array, " atoms"]:
+        """Which rows of the coordinates move: not those of padding atoms."""
+        return self.numbers > 0
+
+    @property
+    def loose(self) -> Bool[Array, " atoms"] | None:
+        """Rows whose common displacement costs nothing, so that their centre of mass is kept at rest; None if there are none."""
+        return self.mobile
+
+    def at(self, coordinates: Float[Array, "atoms 3"], cell: Float[Array, "3 3"] | None = None) -> State:
+        """The state with other coordinates and, if given, another cell."""
+        return self.replace(positions=coordinates) if cell is None else self.replace(positions=coordinates, cell=cell)
+
+    def to_ase(self) -> Atoms:
+        """ASE structure; padding atoms are left out."""
+        return to_ase(self)
 
     @property
     def volume(self) -> Float[Array, ""]:

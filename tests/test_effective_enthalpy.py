@@ -16,7 +16,7 @@ from ferrojax.effective import (
     load_parameters,
     make_enthalpy,
     minimise,
-    mode_masses,
+    prepare,
     relaxed_strain,
     stationary,
     strain_tensor,
@@ -114,9 +114,10 @@ def write(tree, path, value):
 def test_forces_are_ready_for_dynamics():
     enthalpy, params, state = BULK, parameters(), random_state(SHAPE)
     forces = -jax.jit(jax.grad(lambda s: enthalpy(params, s, STRAIN, FIELD)))(state).modes
-    masses = mode_masses(params, state)
-    assert (forces / masses).shape == (*SHAPE, 3)
-    assert float(masses[0, 0, 0, 0]) == 100.0
+    ready = prepare(params, state)
+    assert (forces.reshape(-1, 3) / ready.masses).shape == ready.coordinates.shape
+    assert float(ready.masses[0, 0]) == 100.0
+    np.testing.assert_allclose(ready.cell, float(params.a0) * np.diag(SHAPE))
 
 
 def test_hessian_is_symmetric_and_differentiates_the_forces():

@@ -227,7 +227,7 @@ def test_preset_needs_oxidation_states():
     assert preset("fast", ELEMENTS).formal_charges == (2.0, 4.0, -2.0)
 
 
-def test_messages_in_blocks_are_the_messages(monkeypatch):
+def test_a_model_in_blocks_is_the_model(monkeypatch):
     model, params = random_model("accurate")
     state = model.prepare(perovskite().repeat((2, 1, 1)), np.float64)
 

@@ -1,6 +1,7 @@
 """Molecular dynamics in every ensemble, in fields, stresses and strains that change with time."""
 
 from ferrojax.dynamics.exchange import Exchange, exchange
+from ferrojax.dynamics.hybrid import HybridMonteCarlo
 from ferrojax.dynamics.langevin import Langevin
 from ferrojax.dynamics.log import read_log
 from ferrojax.dynamics.nose_hoover import NoseHoover
@@ -21,6 +22,7 @@ __all__ = [
     "Constant",
     "DynamicsError",
     "Exchange",
+    "HybridMonteCarlo",
     "Langevin",
     "LangevinNPT",
     "NPT",

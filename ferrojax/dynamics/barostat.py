@@ -57,11 +57,15 @@ def check_cell_kind(cell: str, vectors: np.ndarray) -> None:
         raise FerrojaxError(f"cell={cell!r} needs two lattice vectors in the xy plane, a and b; rotate the structure (standard form).")
 
 
-def slopes(energy: Energy, position: Array, cell: Matrix, **kwargs: Any) -> tuple[Array, Array, Matrix]:
-    """Energy, forces and ∂U/∂X in one reverse pass of ``energy(position, cell=cell, **kwargs)``."""
+def slopes(energy: Energy, position: Array, cell: Matrix, follows_cell: bool = True, **kwargs: Any) -> tuple[Array, Array, Matrix]:
+    """Energy, forces and ∂U/∂X in one reverse pass of ``energy(position, cell=cell, **kwargs)``.
+
+    Here and below ``follows_cell`` is False for coordinates that a deformation leaves alone (local modes): then no
+    momentum enters the cell's equation, and no rate those of the coordinates.
+    """
 
     def of(position: Array, deformation: Matrix) -> Array:
-        return energy(position @ deformation, cell=cell @ deformation, **kwargs)
+        return energy(position @ deformation if follows_cell else position, cell=cell @ deformation, **kwargs)
 
     value, (slope, torsion) = jax.value_and_grad(of, (0, 1))(position, jnp.eye(3, dtype=cell.dtype))
     return value, -slope, torsion
@@ -100,23 +104,29 @@ def cell_mass(kT: Number, freedom: Number, period: Number) -> Float[Array, ""]:
     return (freedom + 3) * kT * period**2 / 3
 
 
-def kick_cell(state: Any, kind: str, push: Matrix, freedom: Number, time: Number) -> Matrix:
+def kick_cell(state: Any, kind: str, push: Matrix, freedom: Number, time: Number, follows_cell: bool = True) -> Matrix:
     """Rate of deformation after ``time`` of the internal, kinetic and external push."""
+    if not follows_cell:
+        return state.rate + time / state.cell_mass * project(kind, push - state.torsion)
     momentum = state.momentum
     kinetic = momentum.T @ (momentum / state.mass)
     total = kinetic - state.torsion + jnp.trace(kinetic) / freedom * jnp.eye(3, dtype=kinetic.dtype) + push
     return state.rate + time / state.cell_mass * project(kind, total)
 
 
-def kick(state: Any, freedom: Number, time: Number) -> Array:
+def kick(state: Any, freedom: Number, time: Number, follows_cell: bool = True) -> Array:
     """Momenta after ``time`` of dp/dt = f - p B, B = vᵀ + Tr v / N_f, exactly."""
+    if not follows_cell:
+        return state.momentum + time * state.force
     damping = state.rate.T + jnp.trace(state.rate) / freedom * jnp.eye(3, dtype=state.rate.dtype)
     return state.momentum @ exponential(-time * damping) + time * state.force @ mean_exponential(-time * damping)
 
 
-def drift(state: Any, time: Number, deform: Matrix | None) -> tuple[Array, Matrix]:
+def drift(state: Any, time: Number, deform: Matrix | None, follows_cell: bool = True) -> tuple[Array, Matrix]:
     """Positions and cell after ``time`` of dr/dt = p/m + r v, dh/dt = h v, exactly, then an imposed deformation."""
     growth = exponential(time * state.rate)
+    if not follows_cell:
+        return state.position + time * state.momentum / state.mass, state.cell @ (growth if deform is None else growth @ deform)
     position = state.position @ growth + time * (state.momentum / state.mass) @ mean_exponential(time * state.rate)
     cell = state.cell @ growth
     return (position, cell) if deform is None else (position @ deform, cell @ deform)

@@ -41,6 +41,8 @@ def gather(progress: Any, state: State) -> tuple[dict[str, np.ndarray], dict[str
     arrays = {name: np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf) for name, leaf in named}
     keys = {name: str(jax.random.key_impl(leaf)) for name, leaf in named if _is_key(leaf)}
     topology = state.topology
+    if topology is None:
+        return arrays, {"keys": keys}
     arrays |= {"positions": np.asarray(topology.reference_positions), "cell": np.asarray(topology.reference_cell)}
     return arrays, {"keys": keys, "slots": topology.neighbors.shape[1], "kgrid": list(topology.kgrid)}
 
@@ -52,6 +54,8 @@ def restore(checkpoint: Checkpoint, template: Any, state: State) -> tuple[Any, S
         saved = jnp.asarray(checkpoint.arrays[name])
         leaves.append(jax.random.wrap_key_data(saved, impl=keys[name]) if name in keys else saved)
     progress = jax.tree.unflatten(jax.tree.structure(template), leaves)
+    if state.topology is None:
+        return progress, state
     old, slots = state.topology, checkpoint.meta["slots"]
     shapes = old.replace(neighbors=np.zeros((len(old.neighbors), slots), np.int32), kgrid=tuple(checkpoint.meta["kgrid"]))
     positions, cell = (jnp.asarray(checkpoint.arrays[name]) for name in ("positions", "cell"))

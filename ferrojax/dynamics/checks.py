@@ -35,7 +35,7 @@ def check_run(
     for name, number in (("steps", steps), ("every", every)):
         if int(number) != number or number < 1:
             raise FerrojaxError(f"{name}: must be a whole number above zero; got {number}.")
-    check_time_step(float(integrator.dt))
+    check_time_step(float(integrator.dt) / getattr(integrator, "leaps", 1))
     for name in POSITIVE:
         value = getattr(integrator, name, None)
         if value is not None and not 0 < float(value) < np.inf:

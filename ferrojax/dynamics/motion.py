@@ -1,16 +1,19 @@
-"""Masses, Maxwell-Boltzmann momenta and temperature, in eV, Å, amu (momenta in √(amu eV))."""
+"""Maxwell-Boltzmann momenta and temperature, in eV, Å, amu (momenta in √(amu eV))."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import jax
 import jax.numpy as jnp
-import numpy as np
-from ase.data import atomic_masses
 from jaxtyping import Array, Float, Int
 
 from ferrojax.matrix import inverse
 from ferrojax.state import State
 from ferrojax.units import BOLTZMANN
+
+if TYPE_CHECKING:
+    from ferrojax.effective.lattice import LatticeState
 
 
 def deforming_shift(positions: Array, step: Array, deform: Array | None = None, **_: Array) -> Array:
@@ -24,37 +27,32 @@ def deformed_momenta(momenta: Array, deform: Array | None) -> Array:
     return momenta if deform is None else momenta @ inverse(deform).T
 
 
-def masses(state: State) -> Float[Array, "atoms 1"]:
-    """Atomic masses, amu; 1 for padding atoms, which are held still."""
-    table = np.where(np.isfinite(atomic_masses), atomic_masses, 1.0)
-    table[0] = 1.0
-    return jnp.asarray(table, state.positions.dtype)[state.numbers][:, None]
-
-
-def draw_momenta(key: Array, state: State, temperature: float | Float[Array, ""]) -> Float[Array, "atoms 3"]:
-    """Maxwell-Boltzmann momenta at a temperature (K), total momentum zero."""
-    noise = jax.random.normal(key, state.positions.shape, state.positions.dtype)
+def draw_momenta(key: Array, state: State | LatticeState, temperature: float | Float[Array, ""]) -> Float[Array, "rows 3"]:
+    """Maxwell-Boltzmann momenta at a temperature (K), the centre of mass at rest."""
+    noise = jax.random.normal(key, state.coordinates.shape, state.coordinates.dtype)
     heat = BOLTZMANN * jnp.asarray(temperature, noise.dtype)
-    return remove_drift(jnp.sqrt(masses(state) * heat) * noise, state)
+    return remove_drift(jnp.sqrt(state.masses * heat) * noise, state)
 
 
-def remove_drift(momenta: Float[Array, "atoms 3"], state: State) -> Float[Array, "atoms 3"]:
-    """Momenta in the frame of the centre of mass; zero for padding atoms."""
-    mass = jnp.where((state.numbers > 0)[:, None], masses(state), 0.0)
-    momenta = jnp.where(mass > 0, momenta, 0.0)
-    return momenta - mass * jnp.sum(momenta, 0) / jnp.sum(mass)
+def remove_drift(momenta: Float[Array, "rows 3"], state: State | LatticeState) -> Float[Array, "rows 3"]:
+    """Momenta with the centre of mass of the loose rows at rest; zero for padding atoms."""
+    momenta = jnp.where(state.mobile[:, None], momenta, 0.0)
+    if state.loose is None:
+        return momenta
+    mass = jnp.where(state.loose[:, None], state.masses, 0.0)
+    return momenta - mass * jnp.sum(jnp.where(mass > 0, momenta, 0.0), 0) / jnp.sum(mass)
 
 
-def kinetic_energy(momenta: Float[Array, "atoms 3"], state: State) -> Float[Array, ""]:
+def kinetic_energy(momenta: Float[Array, "rows 3"], state: State | LatticeState) -> Float[Array, ""]:
     """Σ p²/2m, eV."""
-    return 0.5 * jnp.sum(momenta**2 / masses(state))
+    return 0.5 * jnp.sum(momenta**2 / state.masses)
 
 
-def temperature(momenta: Float[Array, "atoms 3"], state: State) -> Float[Array, ""]:
-    """T = 2 K / (k_B (3N - 3)), K: the centre of mass is at rest."""
+def temperature(momenta: Float[Array, "rows 3"], state: State | LatticeState) -> Float[Array, ""]:
+    """T = 2 K / (k_B N_f), K."""
     return 2 * kinetic_energy(momenta, state) / (BOLTZMANN * degrees_of_freedom(state))
 
 
-def degrees_of_freedom(state: State) -> Int[Array, ""]:
-    """3N - 3, padding atoms not counted."""
-    return 3 * jnp.maximum(jnp.sum(state.numbers > 0) - 1, 1)
+def degrees_of_freedom(state: State | LatticeState) -> Int[Array, ""]:
+    """N_f: 3N, padding atoms not counted, less 3 where the centre of mass is at rest."""
+    return 3 * jnp.maximum(jnp.sum(state.mobile) - (state.loose is not None), 1)

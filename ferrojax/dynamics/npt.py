@@ -40,7 +40,9 @@ class NPT(struct.PyTreeNode):
     def build(self, system: System) -> tuple[Callable, Callable]:
         """``init`` and ``apply`` (see NVE.build)."""
         times = (self.tau * FEMTOSECOND, self.tau_cell * FEMTOSECOND)
-        init, step = npt_nose_hoover(system.energy, self.dt * FEMTOSECOND, 1.0, 0.0, self.cell, *times)
+        init, step = npt_nose_hoover(
+            system.energy, self.dt * FEMTOSECOND, 1.0, 0.0, self.cell, *times, follows_cell=system.state.follows_cell
+        )
         return _with_conditions(self, system, init, step)
 
     def conserved(self, motion: Any, total: Array, time: Array) -> Float[Array, ""]:
@@ -64,7 +66,9 @@ class LangevinNPT(struct.PyTreeNode):
         """``init`` and ``apply`` (see NVE.build)."""
         rates = (self.friction / FEMTOSECOND, self.friction_cell / FEMTOSECOND, self.tau_cell * FEMTOSECOND)
         rest = lambda momenta, mass: remove_drift(momenta, system.state)  # noqa: E731
-        init, step = npt_langevin(system.energy, self.dt * FEMTOSECOND, 1.0, 0.0, self.cell, *rates, constrain=rest)
+        init, step = npt_langevin(
+            system.energy, self.dt * FEMTOSECOND, 1.0, 0.0, self.cell, *rates, constrain=rest, follows_cell=system.state.follows_cell
+        )
         return _with_conditions(self, system, init, step)
 
     def conserved(self, motion: Any, total: Array, time: Array) -> Float[Array, ""]:

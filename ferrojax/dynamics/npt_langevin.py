@@ -54,6 +54,7 @@ def npt_langevin(
     gamma_cell: Number = 0.1,
     tau_cell: Number = None,
     constrain: Callable[[Array, Array], Array] | None = None,
+    follows_cell: bool = True,
 ) -> tuple[Callable[..., NPTLangevinState], Callable[..., NPTLangevinState]]:
     """``(init, apply)`` in the manner of jax-md, for any ``energy(position, cell=..., **kwargs)``, in consistent units.
 
@@ -72,7 +73,7 @@ def npt_langevin(
         heat = jnp.asarray(kwargs.pop("kT", kT), cell.dtype)
         kwargs.pop("stress", None)
         freedom = jnp.asarray(position.size - 3 if freedom is None else freedom, cell.dtype)
-        potential, force, torsion = slopes(energy, position, cell, **kwargs)
+        potential, force, torsion = slopes(energy, position, cell, follows_cell, **kwargs)
         inertia = jnp.asarray(cell_mass(heat, freedom, tau_cell), cell.dtype)
         return NPTLangevinState(
             position, momenta, force, mass, cell, jnp.zeros_like(cell), inertia, cell, potential, torsion, freedom, key
@@ -88,20 +89,24 @@ def npt_langevin(
         rate = keep_cell * state.rate + jnp.sqrt((1 - keep_cell**2) * heat / state.cell_mass) * eta
         return state.replace(momentum=constrain(momentum, state.mass), rate=rate, rng=rng)
 
+    def push_cell(state: NPTLangevinState, outside: Array, time: Array) -> Array:
+        push = external_push(state.cell, state.reference, outside)
+        return kick_cell(state, kind, push, state.freedom, time, follows_cell)
+
     def apply(state: NPTLangevinState, **kwargs: Any) -> NPTLangevinState:
         heat, outside = (jnp.asarray(kwargs.pop(name, default), state.cell.dtype) for name, default in (("kT", kT), ("stress", stress)))
         deform, half = kwargs.pop("deform", None), jnp.asarray(dt, state.cell.dtype) / 2
         deform = None if deform is None else square_root(deform)
         outside = stress_tensor(outside, state.cell.dtype)
-        state = state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), state.freedom, half))
-        state = state.replace(momentum=kick(state, state.freedom, half))
-        state = _drifted(state, half, deform)
+        state = state.replace(rate=push_cell(state, outside, half))
+        state = state.replace(momentum=kick(state, state.freedom, half, follows_cell))
+        state = _drifted(state, half, deform, follows_cell)
         state = noise(state, heat)
-        state = _drifted(state, half, deform)
-        potential, force, torsion = slopes(energy, state.position, state.cell, **kwargs)
+        state = _drifted(state, half, deform, follows_cell)
+        potential, force, torsion = slopes(energy, state.position, state.cell, follows_cell, **kwargs)
         state = state.replace(potential=potential, force=force, torsion=torsion)
-        state = state.replace(momentum=kick(state, state.freedom, half))
-        return state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), state.freedom, half))
+        state = state.replace(momentum=kick(state, state.freedom, half, follows_cell))
+        return state.replace(rate=push_cell(state, outside, half))
 
     return init, apply
 
@@ -111,6 +116,6 @@ def remove_centre_of_mass(momenta: Array, mass: Array) -> Array:
     return momenta - mass * jnp.sum(momenta, 0) / jnp.sum(mass)
 
 
-def _drifted(state: NPTLangevinState, time: Number, deform: Matrix | None) -> NPTLangevinState:
-    position, cell = drift(state, time, deform)
+def _drifted(state: NPTLangevinState, time: Number, deform: Matrix | None, follows_cell: bool) -> NPTLangevinState:
+    position, cell = drift(state, time, deform, follows_cell)
     return state.replace(position=position, cell=cell, momentum=deformed_momenta(state.momentum, deform))

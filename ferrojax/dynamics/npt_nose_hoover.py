@@ -56,6 +56,7 @@ def npt_nose_hoover(
     cell: str = "triclinic",
     tau: Number = None,
     tau_cell: Number = None,
+    follows_cell: bool = True,
 ) -> tuple[Callable[..., NPTNoseHooverState], Callable[..., NPTNoseHooverState]]:
     """``(init, apply)`` in the manner of jax-md, for any ``energy(position, cell=..., **kwargs)``, in consistent units.
 
@@ -65,6 +66,7 @@ def npt_nose_hoover(
     Args:
         stress: outside, tension positive: a number, Voigt components or a 3 x 3 matrix (pressure p is stress -p).
         tau: period of both chains (default 100 dt). tau_cell: sets the inertia of the cell (default 1000 dt).
+        follows_cell: False if a deformation of the cell leaves the coordinates alone (see ferrojax.dynamics.barostat).
 
     init(key, position, cell, mass, momenta, freedom=3N-3, **kwargs) draws nothing; apply(state, **kwargs) also
     takes ``kT``, ``stress`` and ``deform`` (a deformation imposed during the step) instead of those above.
@@ -77,7 +79,7 @@ def npt_nose_hoover(
         heat = jnp.asarray(kwargs.pop("kT", kT), cell.dtype)
         kwargs.pop("stress", None)
         freedom = position.size - 3 if freedom is None else freedom
-        potential, force, torsion = slopes(energy, position, cell, **kwargs)
+        potential, force, torsion = slopes(energy, position, cell, follows_cell, **kwargs)
         inertia = jnp.asarray(cell_mass(heat, freedom, tau_cell), cell.dtype)
         return NPTNoseHooverState(
             position, momenta, force, mass, cell, jnp.zeros_like(cell), inertia, cell, potential, torsion,
@@ -90,20 +92,24 @@ def npt_nose_hoover(
         outer, cell_scale = half_step(state.cell_chain, _cell_kinetic(state), heat, jnp.asarray(dt, heat.dtype))
         return state.replace(momentum=state.momentum * scale, rate=state.rate * cell_scale, chain=inner, cell_chain=outer)
 
+    def push_cell(state: NPTNoseHooverState, outside: Array, time: Array) -> Array:
+        push = external_push(state.cell, state.reference, outside)
+        return kick_cell(state, kind, push, state.chain.freedom, time, follows_cell)
+
     def apply(state: NPTNoseHooverState, **kwargs: Any) -> NPTNoseHooverState:
         heat, outside = (jnp.asarray(kwargs.pop(name, default), state.cell.dtype) for name, default in (("kT", kT), ("stress", stress)))
         time = jnp.asarray(dt, state.cell.dtype)
         deform, half = kwargs.pop("deform", None), time / 2
         outside, freedom = stress_tensor(outside, state.cell.dtype), state.chain.freedom
         state = heat_bath(state, heat)
-        state = state.replace(rate=kick_cell(state, kind, external_push(state.cell, state.reference, outside), freedom, half))
-        state = state.replace(momentum=kick(state, freedom, half))
-        position, cell = drift(state, time, deform)
+        state = state.replace(rate=push_cell(state, outside, half))
+        state = state.replace(momentum=kick(state, freedom, half, follows_cell))
+        position, cell = drift(state, time, deform, follows_cell)
         state = state.replace(momentum=deformed_momenta(state.momentum, deform))
-        potential, force, torsion = slopes(energy, position, cell, **kwargs)
+        potential, force, torsion = slopes(energy, position, cell, follows_cell, **kwargs)
         state = state.replace(position=position, cell=cell, potential=potential, force=force, torsion=torsion)
-        state = state.replace(momentum=kick(state, freedom, half))
-        state = state.replace(rate=kick_cell(state, kind, external_push(cell, state.reference, outside), freedom, half))
+        state = state.replace(momentum=kick(state, freedom, half, follows_cell))
+        state = state.replace(rate=push_cell(state, outside, half))
         return heat_bath(state, heat)
 
     return init, apply

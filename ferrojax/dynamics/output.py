@@ -24,7 +24,7 @@ from ferrojax.dynamics.undo import UndoFile
 from ferrojax.dynamics.writer import Writer
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
-from ferrojax.state import State, to_ase
+from ferrojax.state import State
 
 TRAJECTORIES = {"h5md": "trajectory.h5", "extxyz": "trajectory.extxyz"}
 
@@ -78,7 +78,8 @@ class Folder:
             require_parquet()
         self._card = _open_card(self.folder, settings, stop)
         self._checkpoints = Checkpoints(self.folder / "checkpoints")
-        self._real = np.asarray(state.numbers) > 0
+        self._real = np.asarray(state.mobile)
+        self._atoms = state.to_ase()
         self._dt, self._saved = dt, time.monotonic()
         self._files: list[UndoFile] = []
         self._sinks: list[Any] = []
@@ -114,6 +115,8 @@ class Folder:
         self._step = int(place.progress.step)
         if len(records):
             real = {name: getattr(records, name)[:, self._real] for name in self.output.kept}
+            if "positions" in real and not self.state.follows_cell:
+                real["positions"] = real["positions"] + self._atoms.positions.astype(real["positions"].dtype)  # displacements from sites
             chosen = Records(**(vars(records.without_atoms()) | real))
             self._put(lambda: self._append(chosen))
         self.meter.update(self._step, float(records.temperature[-1]) if len(records) else None)
@@ -162,10 +165,9 @@ class Folder:
             file.commit(self._number)
 
     def _trajectory(self, file: UndoFile) -> H5MD | ExtendedXYZ:
-        atoms = to_ase(self.state)
         if self.output.trajectory == "h5md":
-            return H5MD(file, atoms, self.output.kept, self.state.cell.dtype)
-        return ExtendedXYZ(file, atoms, self.output.kept)
+            return H5MD(file, self._atoms, self.output.kept, self.state.cell.dtype)
+        return ExtendedXYZ(file, self._atoms, self.output.kept)
 
     def _put(self, job: Callable[[], Any]) -> None:
         with self._sentences():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
 from ferrojax.dynamics.langevin import Langevin
-from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, masses, temperature
+from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, temperature
 from ferrojax.dynamics.nose_hoover import NoseHoover
 from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.nve import NVE
@@ -24,6 +24,9 @@ from ferrojax.matrix import inverse, square_root
 from ferrojax.state import State
 from ferrojax.topology import is_valid
 from ferrojax.units import FEMTOSECOND
+
+if TYPE_CHECKING:
+    from ferrojax.effective.lattice import LatticeState
 
 Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT
 FieldOfTime = Protocol | Callable[[Array], Float[Array, "3"]] | Float[Array, "3"]
@@ -77,7 +80,7 @@ def start(
     enthalpy: Enthalpy,
     integrator: Integrator,
     params: Any,
-    state: State,
+    state: State | LatticeState,
     field: FieldOfTime,
     key: Array,
     temperature: float | Float[Array, ""],
@@ -88,7 +91,7 @@ def start(
     init, _ = integrator.build(System(enthalpy, params, state, reference))
     draw, noise = jax.random.split(key)
     momenta, time = draw_momenta(draw, state, temperature), jnp.zeros((), state.cell.dtype)
-    motion = init(noise, state.positions, state.cell, masses(state), momenta, field=as_protocol(field)(time))
+    motion = init(noise, state.coordinates, state.cell, state.masses, momenta, field=as_protocol(field)(time))
     return Progress(motion, jnp.zeros((), jnp.int32), jnp.full((), RUNNING, jnp.int32), reference)
 
 
@@ -96,7 +99,7 @@ def rollout(
     enthalpy: Enthalpy,
     integrator: Integrator,
     params: Any,
-    state: State,
+    state: State | LatticeState,
     progress: Progress,
     field: FieldOfTime,
     stop: int | Int[Array, ""],
@@ -136,12 +139,14 @@ def rollout(
             return {"time": time, "field": field(time)}
         after = _strained(progress, strain, time)
         deform = inverse(_strained(progress, strain, time_of(step))) @ after
+        if not state.follows_cell:
+            return {"time": time, "field": field(time), "cell": after}
         deform = square_root(deform) if integrator.drifts == 2 else deform
         return {"time": time, "field": field(time), "cell": after, "deform": deform}
 
     def advance(before: Progress) -> Progress:
         after = before.replace(motion=apply(before.motion, **conditions(before.step)), step=before.step + 1)
-        verdict = _verdict(before.motion, after.motion, state.replace(cell=cell_of(after, state, strain, integrator.dt)))
+        verdict = _verdict(before.motion, after.motion, state, cell_of(after, state, strain, integrator.dt))
         kept = jax.tree.map(lambda old, new: jnp.where(verdict == RUNNING, new, old), before, after)
         return kept.replace(verdict=verdict)
 
@@ -149,6 +154,7 @@ def rollout(
         motion, time, cell = progress.motion, time_of(progress.step), cell_of(progress, state, strain, integrator.dt)
         potential, dipole, torsion = system.observe(motion.position, field(time), None if progress.reference is None else cell)
         flux = motion.momentum.T @ (motion.momentum / motion.mass)
+        flux = flux if state.follows_cell else jnp.zeros_like(flux)
         stress = ((torsion + torsion.T) / 2 - flux) / jnp.linalg.det(cell)
         total = potential + kinetic_energy(motion.momentum, state)
         return Record(
@@ -161,7 +167,7 @@ def rollout(
             dipole=dipole,
             field=field(time),
             stress=stress[jnp.array([0, 1, 2, 1, 0, 0]), jnp.array([0, 1, 2, 2, 2, 1])],
-            cell=cell,
+            cell=system.observed_cell(motion.position, cell),
             positions=motion.position if keep_positions else None,
             velocities=motion.momentum / motion.mass * FEMTOSECOND if keep_motion else None,
             forces=getattr(motion, "inner", motion).force if keep_motion else None,
@@ -185,7 +191,7 @@ def rollout(
     return lax.scan(again(block), progress, length=blocks)
 
 
-def cell_of(progress: Progress, state: State, strain: Protocol | None, dt: Any) -> Float[Array, "3 3"]:
+def cell_of(progress: Progress, state: State | LatticeState, strain: Protocol | None, dt: Any) -> Float[Array, "3 3"]:
     """The cell a run has come to: the integrator's own, that of the strain protocol, or that of the state."""
     if hasattr(progress.motion, "cell"):
         return progress.motion.cell
@@ -198,13 +204,13 @@ def _strained(progress: Progress, strain: Protocol, time: Array) -> Float[Array,
     return progress.reference @ (jnp.eye(3, dtype=time.dtype) + strain(time)).T
 
 
-def _verdict(before: Any, after: Any, state: State) -> Int[Array, ""]:
-    """What to make of the step from one motion to the next, in the cell and topology of ``state``."""
+def _verdict(before: Any, after: Any, state: State | LatticeState, cell: Array) -> Int[Array, ""]:
+    """What to make of the step from one motion to the next, which ends in ``cell``."""
     before, after = lax.stop_gradient((before.position, before.momentum)), lax.stop_gradient((after.position, after.momentum))
-    jump = jnp.max(jnp.where((state.numbers > 0)[:, None], jnp.abs(after[0] - before[0]), 0.0))
+    jump = jnp.max(jnp.where(state.mobile[:, None], jnp.abs(after[0] - before[0]), 0.0))
     # A comparison with NaN is False, so NaN counts as a jump.
-    good = (jump < MAX_STEP) & jnp.isfinite(after[1]).all() & jnp.isfinite(state.cell).all()
-    fits = is_valid(lax.stop_gradient(state.replace(positions=after[0])))
+    good = (jump < MAX_STEP) & jnp.isfinite(after[1]).all() & jnp.isfinite(cell).all()
+    fits = state.topology is None or is_valid(lax.stop_gradient(state.at(after[0], cell)))
     return jnp.where(good, jnp.where(fits, RUNNING, STALE), BLOWN_UP).astype(jnp.int32)
 
 

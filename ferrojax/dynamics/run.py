@@ -101,7 +101,7 @@ def run(
     check_run(state, integrator, steps, every, field, strain, temperature, begun)
     kelvin = _initial_temperature(integrator, key, temperature, progress)
     first = state if progress is None else _at(state, progress, strain, integrator)
-    first = first if bool(is_valid(first)) else rebuild(first)
+    first = first if first.topology is None or bool(is_valid(first)) else rebuild(first)
 
     def begin() -> Progress:
         return progress if progress is not None else _first(enthalpy, integrator, params, first, field, key, kelvin, strain)
@@ -233,14 +233,15 @@ def _initial_temperature(integrator: Integrator, key: Array | None, temperature:
 
 def _material(params: Any, state: State, progress: Progress | None) -> dict[str, Any]:
     """Model and start of a run, for the comparison with the one in its folder."""
-    structure = {"atoms": len(state.numbers), "precision": str(state.cell.dtype), "skin": state.topology.skin}
-    structure |= {"checksum": checksum((state.positions, state.cell, state.numbers))}
+    structure: dict[str, Any] = {"rows": len(state.coordinates), "precision": str(state.cell.dtype)}
+    structure |= {"checksum": checksum((state.coordinates, state.cell, state.masses))}
+    structure |= {} if state.topology is None else {"skin": state.topology.skin}
     return {"structure": structure, "params": checksum(params), "progress": None if progress is None else checksum(progress)}
 
 
 def _at(state: State, progress: Progress, strain: Protocol | None, integrator: Integrator) -> State:
     """The state with the positions and cell that the run has come to."""
-    return state.replace(positions=progress.motion.position, cell=cell_of(progress, state, strain, integrator.dt))
+    return state.at(progress.motion.position, cell_of(progress, state, strain, integrator.dt))
 
 
 def _blown_up(step: int, integrator: Integrator) -> str:

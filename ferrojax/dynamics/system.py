@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,9 @@ from jaxtyping import Array, Float
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.matrix import inverse
 from ferrojax.state import State
+
+if TYPE_CHECKING:
+    from ferrojax.effective.lattice import LatticeState
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class System:
 
     enthalpy: Enthalpy
     params: Any
-    state: State
+    state: State | LatticeState
     reference: Float[Array, "3 3"] | None = None
 
     def energy(self, position: Array, field: Array, cell: Array | None = None, **_: Any) -> Float[Array, ""]:
@@ -39,9 +42,9 @@ class System:
     def with_strain(self, position: Array, field: Array, cell: Array | None, strain: Array) -> Float[Array, ""]:
         """F of the structure strained further by ``strain``, eV."""
         if self.reference is None or cell is None:
-            return self.enthalpy(self.params, self.state.replace(positions=position), strain, field)
+            return self.enthalpy(self.params, self.state.at(position), strain, field)
         deformation = inverse(self.reference) @ cell
-        unstrained = self.state.replace(positions=position @ inverse(deformation), cell=self.reference)
+        unstrained = self.state.at(position @ inverse(deformation) if self.state.follows_cell else position, self.reference)
         identity = jnp.eye(3, dtype=cell.dtype)
         return self.enthalpy(self.params, unstrained, (identity + strain) @ deformation.T - identity, field)
 
@@ -50,3 +53,10 @@ class System:
         zero = jnp.zeros((3, 3), position.dtype)
         value, (dipole, torsion) = jax.value_and_grad(self.with_strain, (1, 3))(position, field, cell, zero)
         return value, -dipole, torsion
+
+    def observed_cell(self, position: Array, cell: Array) -> Float[Array, "3 3"]:
+        """The cell, with the strain that follows the coordinates where the enthalpy lets it (``EffectiveHamiltonian.strain_at``)."""
+        if not hasattr(self.enthalpy, "strain_at"):
+            return cell
+        strain = (inverse(self.state.cell) @ cell).T - jnp.eye(3, dtype=cell.dtype)
+        return self.state.cell @ (jnp.eye(3, dtype=cell.dtype) + self.enthalpy.strain_at(self.params, self.state.at(position), strain)).T

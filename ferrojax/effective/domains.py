@@ -11,16 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ferrojax.effective.clamp import relaxed_strain
 from ferrojax.effective.enthalpy import make_enthalpy
 from ferrojax.effective.lattice import LatticeState, Shape, check_shape, uniform_state
 from ferrojax.effective.params import HeffParams
-from ferrojax.effective.relax import LatticeRelaxation, minimise, relaxed_strain, stationary
+from ferrojax.effective.relax import LatticeRelaxation, minimise, stationary
 from ferrojax.errors import FerrojaxError
 from ferrojax.units import E_PER_A2, GPA
 
 MILLIJOULE = 1e3 * E_PER_A2  # mJ/m² in one eV/Å²: 1 eV/Å² is 16.02 J/m²
 REACH = 0.7  # modes searched for a well, Å
 LENGTHS = np.linspace(0.0, REACH, 1401)
+DIRECTIONS = tuple(np.array(axis) / np.linalg.norm(axis) for axis in ((0, 0, 1), (0, 1, 1), (1, 1, 1)))
 
 
 @dataclass
@@ -52,12 +54,10 @@ def well(params: HeffParams, direction: Any) -> LatticeRelaxation:
         raise FerrojaxError(f"the direction must be three finite numbers, not all zero; got {direction!r}.")
     axis = axis / np.linalg.norm(axis)
     energies = np.asarray(_line(params, jnp.asarray(axis), jnp.asarray(LENGTHS)))
-    inside = _minima(energies)
+    inside = check_wells(params, axis)
     if not inside.size:
         trend = "falls without bound: the mode runs away" if energies[-1] < energies[0] else "only rises: the cubic cell is stable"
         raise FerrojaxError(f"no well along {axis.tolist()}: up to |u| = {REACH} Å the energy {trend}; check the outer stress.")
-    if energies[inside].argmin() > 0:
-        raise FerrojaxError(_spurious(params, axis, float(LENGTHS[inside[energies[inside].argmin()]])))
     return stationary(_cell(), params, uniform_state((1, 1, 1), axis * LENGTHS[inside[0]]), tolerance=1e-10)
 
 
@@ -65,6 +65,20 @@ def well_depth(params: HeffParams, direction: Any) -> float:
     """Energy of the well (see ``well``) below the cubic cell under the same outer stress, eV: a negative number."""
     cubic = _line(params, jnp.asarray((0.0, 0.0, 1.0)), jnp.zeros(1))
     return well(params, direction).energy - float(cubic[0])
+
+
+def check_wells(params: HeffParams, *directions: np.ndarray) -> np.ndarray:
+    """Refuse a second, deeper well along ⟨100⟩, ⟨110⟩ and ⟨111⟩, or along given unit vectors; minima along the last one.
+
+    A heated crystal falls into it, and there the on-site polynomial was never fitted.
+    Raises FerrojaxError that names the pressure at which it takes over.
+    """
+    for axis in directions or DIRECTIONS:
+        energies = np.asarray(_line(params, jnp.asarray(axis), jnp.asarray(LENGTHS)))
+        inside = _minima(energies)
+        if inside.size and energies[inside].argmin() > 0:
+            raise FerrojaxError(_spurious(params, axis, float(LENGTHS[inside[energies[inside].argmin()]])))
+    return inside
 
 
 def _minima(energies: np.ndarray) -> np.ndarray:

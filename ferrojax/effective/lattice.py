@@ -5,14 +5,17 @@ Voigt order is xx yy zz yz xz xy throughout, with ε4 = 2 ε_yz.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ferrojax.errors import FerrojaxError
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 Shape = tuple[int, int, int]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
@@ -26,11 +29,68 @@ class LatticeState(struct.PyTreeNode):
         the inhomogeneous strain follows the modes at its minimum.
     occupation: what sits on each A site of an alloy, as the number a(R) that the alloy
         term multiplies (it should average to zero); None for a pure crystal.
+    tilts: antiferrodistortive pseudovector ω of the octahedron in each cell, in the units of its couplings; None if there are
+        none.
+    cell: the supercell at zero strain, rows, Å; mass: of mode, acoustic displacement and tilt. Only dynamics
+        and Monte Carlo ask for these two; ``prepare`` fills them in.
     """
 
     modes: Float[Array, "x y z 3"]
     acoustic: Float[Array, "x y z 3"] | None = None
     occupation: Float[Array, "x y z"] | None = None
+    tilts: Float[Array, "x y z 3"] | None = None
+    cell: Float[Array, "3 3"] = struct.field(default=None)
+    mass: Float[Array, "3"] = struct.field(default=None)
+
+    # What dynamics asks of a state, here and of State.
+    follows_cell: ClassVar[bool] = False  # modes are displacements: a homogeneous strain leaves them alone
+    topology: ClassVar[None] = None
+
+    @property
+    def shape(self) -> Shape:
+        """Cells along x, y, z."""
+        return self.modes.shape[0], self.modes.shape[1], self.modes.shape[2]
+
+    @property
+    def coordinates(self) -> Float[Array, "rows 3"]:
+        """What moves: a row for the mode of each cell, then for the acoustic displacements and the tilts, if there are any."""
+        return jnp.concatenate([getattr(self, name).reshape(-1, 3) for name in self._moving])
+
+    @property
+    def _moving(self) -> list[str]:
+        return [name for name in ("modes", "acoustic", "tilts") if getattr(self, name) is not None]
+
+    @property
+    def masses(self) -> Float[Array, "rows 1"]:
+        """Of the coordinates, amu."""
+        kinds = jnp.array([("modes", "acoustic", "tilts").index(name) for name in self._moving])
+        return jnp.repeat(self.mass[kinds], self.modes.size // 3)[:, None]
+
+    @property
+    def mobile(self) -> Bool[Array, " rows"]:
+        """Which rows of the coordinates move: all."""
+        return jnp.ones(len(self.masses), bool)
+
+    @property
+    def loose(self) -> Bool[Array, " rows"] | None:
+        """The acoustic rows: their common displacement costs nothing."""
+        return None if self.acoustic is None else jnp.arange(len(self.masses)) // (self.modes.size // 3) == 1
+
+    def at(self, coordinates: Float[Array, "rows 3"], cell: Any = None) -> LatticeState:
+        """The state with other coordinates; a cell says nothing of the modes and is not taken."""
+        parts = jnp.split(coordinates, len(self._moving))
+        return self.replace(**{name: part.reshape(self.modes.shape) for name, part in zip(self._moving, parts)})
+
+    def to_ase(self) -> Atoms:
+        """One atom of no element ("X") a row of the coordinates, at the centre of its unstrained cell; array "mode" has the row (Å)."""
+        from ase import Atoms
+
+        sites = np.stack(np.meshgrid(*map(np.arange, self.shape), indexing="ij"), -1).reshape(-1, 3) + 0.5
+        rows = np.tile(sites / self.shape, (len(self._moving), 1))
+        atoms = Atoms(numbers=np.zeros(len(rows), int), scaled_positions=rows, cell=np.asarray(self.cell, float), pbc=True)
+        atoms.set_masses(np.asarray(self.masses, float)[:, 0])
+        atoms.arrays["mode"] = np.asarray(self.coordinates, float)
+        return atoms
 
 
 @struct.dataclass

@@ -1,4 +1,4 @@
-"""Strain in closed form, minimisation over modes and strain, and stationary points."""
+"""Minimisation over modes and strain, and stationary points."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
+from ferrojax.effective.clamp import check_clamp
 from ferrojax.effective.enthalpy import EffectiveHamiltonian
-from ferrojax.effective.lattice import LatticeState, strain_tensor, voigt_strain
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.effective.params import HeffParams
-from ferrojax.effective.terms import elastic_tensor, outer_load, strain_sources
 from ferrojax.errors import FerrojaxError
 
-# Voigt components that a substrate in the xy plane holds, and those it leaves free.
-HELD, LOOSE = jnp.array([0, 1, 5]), jnp.array([2, 3, 4])
 NEWTON_LIMIT = 3000  # unknowns; the Hessian is dense
 
 
@@ -32,44 +29,6 @@ class LatticeRelaxation:
     energy: float
     max_force: float
     steps: int
-
-
-def relaxed_strain(params: HeffParams, state: LatticeState) -> Float[Array, "3 3"]:
-    """The homogeneous strain at which the stress is the outer one, for given modes.
-
-    η = -B⁻¹ (⟨y⟩ - a0³ σ) in Voigt components; at pressure p, -a0³ σ = p a0³ (1, 1, 1, 0, 0, 0).
-    """
-    return strain_tensor(-jnp.linalg.solve(elastic_tensor(params), _pull(params, state)))
-
-
-def epitaxial_strain(params: HeffParams, state: LatticeState, misfit: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
-    """The strain of a film on a substrate in the xy plane: xx, yy and xy as in ``misfit``, the rest relaxed.
-
-    For an equibiaxial misfit ε: η3 = (-2 B12 ε - f3)/B11 and η4,5 = -f4,5/B44, with f = ⟨y⟩ - a0³ σ.
-    """
-    elastic, held = elastic_tensor(params), voigt_strain(misfit)[HELD]
-    force = _pull(params, state)[LOOSE] + elastic[LOOSE][:, HELD] @ held
-    loose = -jnp.linalg.solve(elastic[LOOSE][:, LOOSE], force)
-    return strain_tensor(jnp.zeros(6, held.dtype).at[HELD].set(held).at[LOOSE].set(loose))
-
-
-def clamped_strain(params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], clamp: str) -> Float[Array, "3 3"]:
-    """The strain under a clamp: "free" relaxes all of it, "epitaxial" all but the film plane, "fixed" nothing.
-
-    Raises FerrojaxError for another word.
-    """
-    if clamp == "free":
-        return relaxed_strain(params, state)
-    if clamp == "epitaxial":
-        return epitaxial_strain(params, state, strain)
-    if clamp == "fixed":
-        return strain
-    raise FerrojaxError(f"the clamp must be 'free', 'epitaxial' or 'fixed'; got {clamp!r}.")
-
-
-def _pull(params: HeffParams, state: LatticeState) -> Float[Array, "6"]:
-    sources = strain_sources(params, jnp.moveaxis(state.modes, -1, 0), state.occupation)
-    return jnp.mean(sources, (1, 2, 3)) - outer_load(params)
 
 
 def minimise(
@@ -94,6 +53,7 @@ def minimise(
 
     Raises FerrojaxError if not converged after ``max_steps``, or if a mode runs away.
     """
+    check_clamp(clamp)
     held, outer = _conditions(state, strain, field)
     state, steps = _descend(enthalpy, clamp, params, state, held, outer, tolerance, max_steps)
     return _finish(enthalpy, clamp, params, state, held, outer, tolerance, int(steps))
@@ -114,8 +74,9 @@ def stationary(
     Arguments and errors are those of ``minimise``. Least squares, so that directions without
     stiffness (a net acoustic displacement) do no harm. Up to 3000 unknowns.
     """
+    check_clamp(clamp)
     held, outer = _conditions(state, strain, field)
-    if ravel_pytree((state.modes, state.acoustic))[0].size > NEWTON_LIMIT:
+    if state.coordinates.size > NEWTON_LIMIT:
         raise FerrojaxError(f"stationary: more than {NEWTON_LIMIT} unknowns; use minimise or a smaller lattice.")
     steps = 0
     while steps < max_steps:
@@ -133,15 +94,14 @@ def _conditions(state: LatticeState, strain: Any, field: Any) -> tuple[Array, Ar
 
 def _reduced(enthalpy, clamp, params: HeffParams, state: LatticeState, held, field):
     """F of the free coordinates alone, where they start, and how to put them back into the state."""
-    start, unravel = ravel_pytree((state.modes, state.acoustic))
+    start = state.coordinates.reshape(-1)
 
     def place(x: Array) -> LatticeState:
-        modes, acoustic = unravel(x)
-        return state.replace(modes=modes, acoustic=acoustic)
+        return state.at(x.reshape(-1, 3))
 
     def value(x: Array) -> Array:
         here = place(x)
-        return enthalpy(params, here, clamped_strain(params, here, held, clamp), field)
+        return enthalpy(params, here, enthalpy.strain_at(params, here, held, clamp), field)
 
     return value, start, place
 
@@ -178,7 +138,7 @@ def _newton(enthalpy, clamp, params, state, held, field):
 def _residual(enthalpy, clamp, params, state, held, field):
     value, start, _ = _reduced(enthalpy, clamp, params, state, held, field)
     energy, grad = jax.value_and_grad(value)(start)
-    return energy, jnp.max(jnp.abs(grad)), clamped_strain(params, state, held, clamp)
+    return energy, jnp.max(jnp.abs(grad)), enthalpy.strain_at(params, state, held, clamp)
 
 
 def _finish(enthalpy, clamp, params, state, held, field, tolerance, steps) -> LatticeRelaxation:

@@ -14,9 +14,14 @@ if TYPE_CHECKING:
 
 
 def onsite_energy(params: HeffParams, modes: Float[Array, "3 x y z"]) -> Float[Array, ""]:
-    """Anharmonic energy of single cells, to eighth order (the κ₂ term is in the pair kernel).
+    """Σ_R of ``onsite_density``."""
+    return jnp.sum(onsite_density(params, modes))
 
-        Σ_R α u⁴ + γ (ux²uy² + uy²uz² + uz²ux²) + k1 u⁶ + k2 [ux⁴(uy²+uz²) + uy⁴(uz²+ux²) + uz⁴(ux²+uy²)] + k3 ux²uy²uz² + k4 u⁸
+
+def onsite_density(params: HeffParams, modes: Float[Array, "3 x y z"]) -> Float[Array, "x y z"]:
+    """Anharmonic energy of each cell, to eighth order (the κ₂ term is in the pair kernel).
+
+        α u⁴ + γ (ux²uy² + uy²uz² + uz²ux²) + k1 u⁶ + k2 [ux⁴(uy²+uz²) + uy⁴(uz²+ux²) + uz⁴(ux²+uy²)] + k3 ux²uy²uz² + k4 u⁸
 
     Nishimatsu et al., Phys. Rev. B 82, 134106 (2010), eq. 4.
     """
@@ -25,7 +30,7 @@ def onsite_energy(params: HeffParams, modes: Float[Array, "3 x y z"]) -> Float[A
     pairs, triple = x * y + y * z + z * x, x * y * z
     # Σ ux⁴ (uy² + uz²) = u² Σ ux²uy² - 3 ux²uy²uz²
     even = length**2 * (params.alpha + length * (params.k1 + length * params.k4))
-    return jnp.sum(even + pairs * (params.gamma + params.k2 * length) + (params.k3 - 3 * params.k2) * triple)
+    return even + pairs * (params.gamma + params.k2 * length) + (params.k3 - 3 * params.k2) * triple
 
 
 def strain_sources(params: HeffParams, modes: Float[Array, "3 x y z"], occupation: Float[Array, "x y z"] | None) -> Float[Array, "6 x y z"]:
@@ -51,9 +56,9 @@ def elastic_tensor(params: HeffParams) -> Float[Array, "6 6"]:
     return jnp.block([[normal, zero], [zero, params.b44 * jnp.eye(3, dtype=params.b44.dtype)]])
 
 
-def homogeneous_energy(params: HeffParams, strain: Float[Array, "6"], sources: Float[Array, "6"], cells: int) -> Float[Array, ""]:
-    """Energy of the homogeneous strain and of the outer stress: N [½ η·B η + η·⟨y⟩ - a0³ σ·η]."""
-    return cells * (0.5 * strain @ elastic_tensor(params) @ strain + strain @ (sources - outer_load(params)))
+def homogeneous_energy(params: HeffParams, strain: Float[Array, "6"], pull: Float[Array, "6"], cells: int) -> Float[Array, ""]:
+    """Energy of the homogeneous strain and of the outer stress: N [½ η·B η + η·f], f = ⟨y⟩ - a0³ σ."""
+    return cells * (0.5 * strain @ elastic_tensor(params) @ strain + strain @ pull)
 
 
 def outer_load(params: HeffParams) -> Float[Array, "6"]:
@@ -72,5 +77,9 @@ def depolarization_energy(params: HeffParams, mean: Float[Array, "3"], factors: 
 
     With f = 1 the displacement is zero along the axis; the field is -f P/(ε0 ε∞).
     """
-    strength = 2 * jnp.pi * COULOMB * params.charge**2 / (params.eps_inf * params.a0**3)
-    return cells * strength * jnp.sum(factors * mean**2)
+    return cells * depolarization_strength(params) * jnp.sum(factors * mean**2)
+
+
+def depolarization_strength(params: HeffParams) -> Float[Array, ""]:
+    """2π k_e Z*²/(ε∞ a0³), eV/Å²."""
+    return 2 * jnp.pi * COULOMB * params.charge**2 / (params.eps_inf * params.a0**3)

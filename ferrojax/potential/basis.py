@@ -29,8 +29,12 @@ def envelope(distance: Float[Array, "*n"], cutoff: float) -> Float[Array, "*n"]:
 
 def radial_basis(distance: Float[Array, "*n"], cutoff: float, size: int) -> Float[Array, "*n size"]:
     """√(2/r_c) sin(nπr/r_c)/r, n = 1..size: Gasteiger, Groß and Günnemann, ICLR 2020 (arXiv:2003.03123)."""
-    order = jnp.arange(1, size + 1, dtype=distance.dtype)
-    return math.sqrt(2.0 / cutoff) * jnp.sin(order * np.pi * distance[..., None] / cutoff) / distance[..., None]
+    angle = distance * (np.pi / cutoff)
+    # sin((n+1)x) = 2 cos(x) sin(nx) - sin((n-1)x): two transcendental functions instead of n.
+    twice, waves = 2 * jnp.cos(angle), [jnp.zeros_like(angle), jnp.sin(angle)]
+    for _ in range(size - 1):
+        waves.append(twice * waves[-1] - waves[-2])
+    return math.sqrt(2.0 / cutoff) * jnp.stack(waves[1:], -1) / distance[..., None]
 
 
 def angular_basis(directions: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:

@@ -8,6 +8,7 @@ Clebsch-Gordan tensors are applied once per atom, never once per bond.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -19,8 +20,34 @@ from ferrojax.distributed.layout import Whole
 from ferrojax.potential.basis import DEGREES, SLICES, clebsch_gordan, couplings, symmetric_product_table
 
 NEIGHBORS = 20.0  # typical number of neighbours that carry weight; keeps features of order one
-# Atoms whose messages are computed together: in float32 with 24 channels 14 MB, about a cache, and on an accelerator 0.9 GB.
-BLOCK, BLOCK_ON_ACCELERATOR = 512, 32768
+# Atoms whose messages are computed together: in float32 with 24 channels 18 MB, about a cache, and on an accelerator 0.9 GB.
+BLOCK, BLOCK_ON_ACCELERATOR = 640, 32768
+
+
+class Bonds(NamedTuple):
+    """The bonds of all atoms: radial functions, zero on empty slots, spherical harmonics, and what the neighbours' species embed to."""
+
+    radial: Float[Array, "atoms slots radial"]
+    angular: Float[Array, "atoms slots 9"]
+    neighbors: Int[Array, "atoms slots"]
+    embedded: Float[Array, "all_atoms embedding"]
+
+    @property
+    def size(self) -> int:
+        """Of the radial basis: functions times embedding."""
+        return self.radial.shape[-1] * self.embedded.shape[-1]
+
+    def each(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """function(radial, angular, neighbors, *arrays) of arrays whose first axis is atoms, with the whole radial basis.
+
+        The product of radial functions and embedding is made a block of atoms at a time: reading it from memory would cost more.
+        """
+
+        def of_block(radial: Array, angular: Array, neighbors: Array, *arrays: Array) -> Array:
+            both = radial[..., :, None] * self.embedded[neighbors][..., None, :]
+            return function(materialize(both.reshape(*neighbors.shape, -1)), angular, neighbors, *arrays)
+
+        return in_blocks(of_block, self.radial, self.angular, self.neighbors, *arrays)
 
 
 class Density(nn.Module):
@@ -35,14 +62,17 @@ class Density(nn.Module):
     @nn.compact
     def __call__(
         self,
-        radial: Float[Array, "atoms slots basis"],
-        angular: Float[Array, "atoms slots 9"],
+        bonds: Bonds,
         species: Int[Array, " atoms"],
     ) -> Float[Array, "atoms 9 channels"]:
-        basis = radial.shape[-1]
+        basis = bonds.size
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("weight", init, (len(DEGREES), self.elements, basis, self.channels))
-        density = jnp.einsum("iml,imb->ilb", angular, radial) / NEIGHBORS**0.5
+
+        def summed(radial, angular, neighbors):
+            return jnp.einsum("iml,imb->ilb", angular, radial) / NEIGHBORS**0.5
+
+        density = bonds.each(summed)
         parts = [jnp.einsum("ilb,ibk->ilk", density[:, SLICES[d]], weight[d][species]) for d in DEGREES]
         return jnp.concatenate(parts, 1)
 
@@ -56,16 +86,19 @@ class Product(nn.Module):
     @nn.compact
     def __call__(self, features: Float[Array, "atoms 9 channels"], species: Int[Array, " atoms"]) -> Float[Array, "atoms 9 channels"]:
         left, right, table, degrees = symmetric_product_table()
-        mix = self.param("mix", nn.initializers.normal(0.15), (self.elements, len(degrees), self.channels))[species]
-        pairs = features[:, left] * features[:, right]
-        coupled = jnp.einsum("ipk,pc->ick", pairs, jnp.asarray(table, features.dtype))
-        total = [features[:, SLICES[d]] for d in DEGREES]
-        start = 0
-        for path, degree in enumerate(degrees):
-            stop = start + 2 * degree + 1
-            total[degree] = total[degree] + coupled[:, start:stop] * mix[:, path, None]
-            start = stop
-        return Linear(self.channels)(jnp.concatenate(total, 1))
+        mix = self.param("mix", nn.initializers.normal(0.15), (self.elements, len(degrees), self.channels))
+
+        def raised(features, species):
+            pairs = features[:, left] * features[:, right]
+            coupled = jnp.einsum("ipk,pc->ick", pairs, jnp.asarray(table, features.dtype))
+            total, weight, start = [features[:, SLICES[d]] for d in DEGREES], mix[species], 0
+            for path, degree in enumerate(degrees):
+                stop = start + 2 * degree + 1
+                total[degree] = total[degree] + coupled[:, start:stop] * weight[:, path, None]
+                start = stop
+            return jnp.concatenate(total, 1)
+
+        return Linear(self.channels)(materialize(in_blocks(raised, features, species)))
 
 
 class Linear(nn.Module):
@@ -95,34 +128,37 @@ class Message(nn.Module):
     def __call__(
         self,
         features: Float[Array, "atoms 9 channels"],
-        radial: Float[Array, "atoms slots basis"],
-        angular: Float[Array, "atoms slots 9"],
-        neighbors: Int[Array, "atoms slots"],
+        bonds: Bonds,
         species: Int[Array, " atoms"],
         extend: Callable[[Array], Array] = Whole().extend,
     ) -> Float[Array, "atoms 9 channels"]:
-        basis, atoms = radial.shape[-1], len(species)
+        basis = bonds.size
         init = nn.initializers.normal(1.0 / np.sqrt(basis))
         weight = self.param("radial", init, (self.elements, basis, self.channels))
         scalars = features[:, :1]
         senders = jnp.concatenate([nn.silu(scalars), features[:, 1:4] * nn.sigmoid(scalars)], 1)
         senders = extend(materialize(senders))
 
-        def summed(radial, angular, neighbors, species):
+        mixes, tables = [], []
+        for degree in DEGREES:
+            paths = [p for p in couplings(1, 2) if p[2] == degree]
+            width = len(paths) * self.channels
+            mixes.append(self.param(f"mix_{degree}", nn.initializers.normal(1.0 / np.sqrt(width)), (width, self.channels)))
+            tables.append(jnp.asarray(_coupling_table(paths), features.dtype))
+
+        def received(radial, angular, neighbors, species):
+            atoms = len(species)
             strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
             sent = senders[neighbors] * strength[:, :, None]
             sent = materialize(sent.reshape(len(species), -1, 4 * self.channels))
-            return jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5
+            outer = materialize(jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5).reshape(atoms, 36, self.channels)
+            total = []
+            for degree, (mix, table) in enumerate(zip(mixes, tables)):
+                coupled = jnp.einsum("ipk,pqc->icqk", outer, table)
+                total.append(coupled.reshape(atoms, 2 * degree + 1, len(mix)) @ mix)
+            return jnp.concatenate(total, 1)
 
-        outer = materialize(in_blocks(summed, radial, angular, neighbors, species)).reshape(atoms, 36, self.channels)
-        total = []
-        for degree in DEGREES:
-            paths = [p for p in couplings(1, 2) if p[2] == degree]
-            coupled = jnp.einsum("ipk,pqc->icqk", outer, jnp.asarray(_coupling_table(paths), outer.dtype))
-            width = len(paths) * self.channels
-            mix = self.param(f"mix_{degree}", nn.initializers.normal(1.0 / np.sqrt(width)), (width, self.channels))
-            total.append(coupled.reshape(atoms, 2 * degree + 1, width) @ mix)
-        return jnp.concatenate(total, 1)
+        return bonds.each(received, species)
 
 
 def invariants(first: Float[Array, "atoms 9 k"], second: Float[Array, "atoms 9 k"]) -> Float[Array, "atoms features"]:
@@ -140,13 +176,24 @@ def in_blocks(function, *arrays):
 
     The backward pass computes a block's intermediates again instead of storing them.
     """
-    atoms, size = len(arrays[0]), BLOCK if jax.default_backend() == "cpu" else BLOCK_ON_ACCELERATOR
-    if atoms <= size:
+    atoms, size = len(arrays[0]), block_size()
+    if fits_block(atoms):
         return function(*arrays)
     count = -(-atoms // size)
+    size = -(-atoms // count)  # blocks of one size, the last nearly full
     blocks = [jnp.pad(a, [(0, count * size - atoms)] + [(0, 0)] * (a.ndim - 1)).reshape(count, size, *a.shape[1:]) for a in arrays]
     result = jax.lax.map(lambda block: jax.checkpoint(function)(*block), blocks)
     return result.reshape(count * size, *result.shape[2:])[:atoms]
+
+
+def block_size():
+    """Atoms in a block, at most."""
+    return BLOCK if jax.default_backend() == "cpu" else BLOCK_ON_ACCELERATOR
+
+
+def fits_block(atoms):
+    """Whether so many atoms are one block."""
+    return atoms <= block_size()
 
 
 def materialize(x):

@@ -18,7 +18,7 @@ from ferrojax.distributed.layout import Whole
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.basis import angular_basis, envelope, radial_basis, safe_length
 from ferrojax.potential.config import ModelConfig
-from ferrojax.potential.interaction import Density, Message, Product, invariants, materialize
+from ferrojax.potential.interaction import Bonds, Density, Message, Product, invariants, materialize
 from ferrojax.potential.readout import ChargeFlow, Polarizability, SpeciesMLP
 from ferrojax.potential.repulsion import repulsion_energy
 from ferrojax.state import State, from_ase
@@ -61,32 +61,29 @@ class Network(nn.Module):
     @nn.compact
     def __call__(self, vectors, mask, neighbors, species, real, extend=Whole().extend):
         config, elements = self.config, len(self.config.elements)
-        distance = safe_length(vectors, mask)
-        radial = self._bond_basis(distance, mask, neighbors, extend(species))
-        angular = angular_basis(vectors / distance[..., None])
-        radial, angular = materialize((radial, angular))
-        features = Density(config.channels, elements)(radial, angular, species)
+        bonds = self._bonds(vectors, mask, neighbors, extend(species))
+        features = Density(config.channels, elements)(bonds, species)
         features = materialize(features)
         first, scalars, energy = self._update(features, species, "first")
         last = first
         if config.layers == 2:
-            received = Message(config.channels, elements)(first, radial, angular, neighbors, species, extend)
+            received = Message(config.channels, elements)(first, bonds, species, extend)
             received = materialize(received)
             last, scalars, second_energy = self._update(received + first, species, "second")
             energy = energy + second_energy
-        flow = ChargeFlow(elements)(scalars, last, radial, angular, neighbors, species, extend)
+        flow = ChargeFlow(elements)(scalars, last, bonds, species, extend)
         polarizability = Polarizability(elements)(scalars, last, species, real)
         return jnp.sum(energy * real), flow, polarizability
 
-    def _bond_basis(self, distance, mask, neighbors, species):
-        """Radial functions times the embedding of the neighbour's species, zero on empty slots."""
+    def _bonds(self, vectors, mask, neighbors, species):
+        """Radial functions, zero on empty slots, spherical harmonics, and the embedding of the neighbours' species."""
         config, elements = self.config, len(self.config.elements)
         size = min(config.embedding, elements)
         embedding = self.param("embedding", nn.initializers.orthogonal(np.sqrt(size)), (elements, size))
+        distance = safe_length(vectors, mask)
         smooth = jnp.where(mask, envelope(distance, config.cutoff), 0.0)[..., None]
         radial = radial_basis(distance, config.cutoff, config.radial) * smooth
-        both = radial[..., :, None] * embedding[species][neighbors][..., None, :]
-        return both.reshape(*distance.shape, -1)
+        return Bonds(*materialize((radial, angular_basis(vectors / distance[..., None]))), neighbors, embedding[species])
 
     def _update(self, features, species, name):
         config, elements = self.config, len(self.config.elements)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 
 from ferrojax.distributed.layout import Whole
 from ferrojax.potential.basis import SLICES
-from ferrojax.potential.interaction import Linear
+from ferrojax.potential.interaction import Bonds, Linear, materialize
 
 FLOW_CHANNELS = 8
 FLOW_SCALE = 0.1  # untrained flow is a small fraction of an electron
@@ -55,9 +55,7 @@ class ChargeFlow(nn.Module):
         self,
         scalars: Float[Array, "atoms features"],
         features: Float[Array, "atoms 9 channels"],
-        radial: Float[Array, "atoms slots basis"],
-        angular: Float[Array, "atoms slots 9"],
-        neighbors: Int[Array, "atoms slots"],
+        bonds: Bonds,
         species: Int[Array, " atoms"],
         extend: Callable[[Array], Array] = Whole().extend,
     ) -> Float[Array, "atoms slots"]:
@@ -66,11 +64,16 @@ class ChargeFlow(nn.Module):
         centre = Linear(FLOW_CHANNELS, name="centre")(features)
         parts = [centre[:, SLICES[0]] + isotropic[:, None]]
         parts += [centre[:, SLICES[d]] * (1.0 + scale[d - 1])[:, None] for d in (1, 2)]
-        direction = jnp.einsum("imy,iyq->imq", angular, jnp.concatenate(parts, 1))
-        init = nn.initializers.normal(1.0 / np.sqrt(radial.shape[-1]))
-        weight = self.param("radial", init, (self.elements, radial.shape[-1], FLOW_CHANNELS))
-        reach = jnp.einsum("imb,ibq->imq", radial, weight[species])
-        return FLOW_SCALE * jnp.sum(reach * extend(1.0 + sent)[neighbors] * direction, -1)
+        init = nn.initializers.normal(1.0 / np.sqrt(bonds.size))
+        weight = self.param("radial", init, (self.elements, bonds.size, FLOW_CHANNELS))
+        received = extend(1.0 + sent)
+
+        def along(radial, angular, neighbors, species, centre):
+            direction = jnp.einsum("imy,iyq->imq", angular, centre)
+            reach = jnp.einsum("imb,ibq->imq", radial, weight[species])
+            return FLOW_SCALE * jnp.sum(reach * received[neighbors] * direction, -1)
+
+        return bonds.each(along, species, materialize(jnp.concatenate(parts, 1)))
 
 
 class Polarizability(nn.Module):

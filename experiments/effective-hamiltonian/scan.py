@@ -1,0 +1,143 @@
+"""Phases of an effective Hamiltonian while it is heated or cooled.
+
+    python experiments/effective-hamiltonian/scan.py experiments/effective-hamiltonian/batio3-lda-heating.yaml
+
+Writes beside the configuration a folder of its name: scan.csv (one row a temperature), summary.json and scan.png. A scan
+that was stopped goes on after its last whole temperature.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import yaml
+
+from ferrojax import analysis, effective
+from ferrojax.dynamics import HybridMonteCarlo, Langevin, NoseHoover, run
+from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_bytes, write_text
+from ferrojax.units import E_PER_A2, GPA
+
+METHODS = {
+    "langevin": lambda s: Langevin(dt=s["dt"], temperature=0.0, friction=s.get("friction", 0.002)),
+    "nose-hoover": lambda s: NoseHoover(dt=s["dt"], temperature=0.0, tau=s.get("tau", 200.0)),
+    "monte-carlo": lambda s: effective.MonteCarlo(temperature=0.0, dt=s["dt"]),
+    "hybrid": lambda s: HybridMonteCarlo(dt=s["dt"], temperature=0.0, leaps=s.get("leaps", 20)),
+}
+COLUMNS = ("temperature_K", "u1_A", "u2_A", "u3_A", "P_C_per_m2", "P_error", "a1_A", "a2_A", "a3_A", "energy_meV", "energy_error", "phase")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="YAML file of the scan")
+    options = parser.parse_args()
+    settings = yaml.safe_load(options.config.read_text(encoding="utf-8"))
+    folder = options.config.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    rows = scan(settings, folder)
+    report(settings, rows, folder)
+
+
+def scan(settings: dict, folder: Path) -> list[dict]:
+    """Every temperature in turn, each from where the last one ended."""
+    shape = tuple(settings["shape"])
+    params = effective.load_parameters(settings["parameters"]).under_pressure(settings["pressure_GPa"] * GPA)
+    enthalpy = effective.make_enthalpy(shape, clamp="free")
+    start = effective.uniform_state(shape, settings["start_A"], jnp.float32)
+    noise = settings.get("noise_A", 0.02) * jax.random.normal(jax.random.key(settings["seed"]), start.modes.shape, jnp.float32)
+    state = effective.prepare(params, start.replace(modes=start.modes + noise))
+    rows, modes = _resume(folder)
+    if modes is not None:
+        state = state.replace(modes=jnp.asarray(modes))
+    integrator, every = METHODS[settings["method"]](settings), settings["every"]
+    for index, kelvin in enumerate(settings["temperatures_K"]):
+        if index < len(rows):
+            continue
+        hot = integrator.replace(temperature=jnp.asarray(float(kelvin)))
+        key = jax.random.fold_in(jax.random.key(settings["seed"]), index)
+        options = {"every": every, "keep_positions": False}
+        settled = run(enthalpy, params, state, hot, settings["settle_steps"], key=key, **options)
+        averaged = run(enthalpy, params, settled.state, hot, settings["average_steps"], progress=settled.progress, **options)
+        state = averaged.state
+        rows.append(_row(kelvin, averaged.records, params, state, settings))
+        _store(folder, rows, np.asarray(state.modes))
+        print("  ".join(f"{v:.5g}" if isinstance(v, float) else str(v) for v in rows[-1].values()), flush=True)
+    return rows
+
+
+def _row(kelvin: float, records, params: effective.HeffParams, state: effective.LatticeState, settings: dict) -> dict:
+    cells, charge, a0 = state.modes.size // 3, float(params.charge), float(params.a0)
+    mode = records.dipole.astype(float) / (cells * charge)
+    components = analysis.order_parameter(mode, settings.get("window", 20))
+    strength = analysis.mean(np.linalg.norm(mode, axis=1) * charge / a0**3 * E_PER_A2)
+    energy = analysis.mean(1e3 * records.potential.astype(float) / cells)
+    lengths = np.linalg.norm(records.cell.astype(float), axis=2).mean(0) / state.shape
+    order = np.argsort(np.abs(mode.mean(0)))
+    phase = analysis.recognise(components, settings["threshold_A"])
+    values = (kelvin, *components, strength.value, strength.error, *lengths[order], energy.value, energy.error, phase)
+    return {name: v if isinstance(v, str) else float(v) for name, v in zip(COLUMNS, values)}
+
+
+def _resume(folder: Path) -> tuple[list[dict], np.ndarray | None]:
+    table, place = folder / "scan.csv", folder / "place.npz"
+    if not place.exists():
+        return [], None
+    with np.load(place) as saved:
+        modes, count = saved["modes"], int(saved["count"])
+    with table.open(newline="") as file:
+        rows = [{k: v if k == "phase" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    if len(rows) < count:
+        raise FerrojaxError(f"{table}: has {len(rows)} rows, but the scan had finished {count}; remove {place} to start anew.")
+    return rows[:count], modes
+
+
+def _store(folder: Path, rows: list[dict], modes: np.ndarray) -> None:
+    import io
+
+    text, data = io.StringIO(), io.BytesIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    np.savez(data, modes=modes, count=len(rows))
+    write_text(folder / "scan.csv", text.getvalue())
+    write_bytes(folder / "place.npz", data.getvalue())
+
+
+def report(settings: dict, rows: list[dict], folder: Path) -> None:
+    """summary.json and scan.png."""
+    kelvins, phases = [r["temperature_K"] for r in rows], [r["phase"] for r in rows]
+    found = [{"from": a, "to": b, "temperature_K": t} for a, b, t in analysis.transitions(kelvins, phases)]
+    summary = {"settings": settings, "transitions": found, "reference": settings.get("reference"), "rows": rows}
+    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
+    draw(settings, rows, found, folder / "scan.png")
+    for item in found:
+        print(f"{item['from']} -> {item['to']}: {item['temperature_K']:.1f} K")
+
+
+def draw(settings: dict, rows: list[dict], found: list[dict], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5.5), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    kelvins = [r["temperature_K"] for r in rows]
+    for k, (name, marker) in enumerate(zip(("u1_A", "u2_A", "u3_A"), "v^o")):
+        above.plot(kelvins, [r[name] for r in rows], marker + "-", ms=4, lw=1, label=f"$\\langle|u_{k + 1}|\\rangle$")
+    for k, (name, marker) in enumerate(zip(("a1_A", "a2_A", "a3_A"), "v^o")):
+        below.plot(kelvins, [r[name] for r in rows], marker + "-", ms=4, lw=1, label=f"$a_{k + 1}$")
+    for axes in (above, below):
+        for item in found:
+            axes.axvline(item["temperature_K"], color="0.7", lw=0.8, zorder=0)
+        axes.legend(frameon=False)
+    above.set(ylabel="mean mode (Å)", title=settings["title"])
+    below.set(xlabel="T (K)", ylabel="lattice constants (Å)")
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()

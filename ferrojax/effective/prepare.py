@@ -1,0 +1,21 @@
+"""What a lattice needs before it moves."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+
+from ferrojax.effective.domains import check_wells
+from ferrojax.effective.lattice import LatticeState
+from ferrojax.effective.params import HeffParams
+
+
+def prepare(params: HeffParams, state: LatticeState) -> LatticeState:
+    """The state with what dynamics and Monte Carlo need: its cell at zero strain and the masses.
+
+    Raises FerrojaxError if under the outer stress a second, deeper well lies where the on-site
+    polynomial was never fitted (see ``check_wells``).
+    """
+    check_wells(params)
+    dtype = state.modes.dtype
+    cell = params.a0.astype(dtype) * jnp.diag(jnp.asarray(state.shape, dtype))
+    return state.replace(cell=cell, mass=jnp.stack([params.mode_mass, params.acoustic_mass, params.tilt_inertia]).astype(dtype))
