@@ -23,7 +23,7 @@ from ferrojax.potential.basis import (
     radial_basis,
     symmetric_product_table,
 )
-from ferrojax.potential.interaction import Message, Product
+from ferrojax.potential.interaction import Bonds, Message, Product
 from ferrojax.potential.repulsion import repulsion_energy
 from ferrojax.units import COULOMB
 
@@ -93,10 +93,10 @@ def test_layers_are_equivariant(sign):
     params = product.init(jax.random.key(0), features, species)
     before, after = product.apply(params, features, species), product.apply(params, turned, species)
     np.testing.assert_allclose(after, np.einsum("ab,ibk->iak", wigner, before), atol=1e-8)
-    bonds, turned_bonds = angular_basis(jnp.asarray(directions)), angular_basis(jnp.asarray(directions @ matrix.T))
-    params = message.init(jax.random.key(1), features, radial, bonds, neighbors, species)
-    before = message.apply(params, features, radial, bonds, neighbors, species)
-    after = message.apply(params, turned, radial, turned_bonds, neighbors, species)
+    embedded = jnp.asarray(rng.normal(size=(atoms, 2)))
+    bonds, turned_bonds = (Bonds(radial, angular_basis(jnp.asarray(d)), neighbors, embedded) for d in (directions, directions @ matrix.T))
+    params = message.init(jax.random.key(1), features, bonds, species)
+    before, after = message.apply(params, features, bonds, species), message.apply(params, turned, turned_bonds, species)
     np.testing.assert_allclose(after, np.einsum("ab,ibk->iak", wigner, before), atol=1e-8)
 
 

@@ -16,11 +16,12 @@ from ferrojax.dynamics.protocols import Temperature, at
 from ferrojax.dynamics.system import System
 from ferrojax.units import BOLTZMANN, FEMTOSECOND
 
+RECENT = 0.05  # weight of the last trajectory in the running acceptance
 JITTER = 0.2  # of the time step from one trajectory to the next, so that none comes back to its start for ever
 
 
 class SampledMotion(struct.PyTreeNode):
-    """Where a Monte Carlo run stands; ``acceptance`` is the share of its last moves that was accepted.
+    """Where a Monte Carlo run stands; ``acceptance`` is the share of its latest moves that was accepted.
 
     The momenta belong to no trajectory of the run: drawn at its temperature, they make the records complete.
     """
@@ -82,7 +83,7 @@ class HybridMonteCarlo(struct.PyTreeNode):
                 momentum=momenta,
                 force=-jnp.where(accept, end_slope, slope),
                 mass=motion.mass,
-                acceptance=accept.astype(begin.dtype),
+                acceptance=motion.acceptance + RECENT * (accept.astype(begin.dtype) - motion.acceptance),
                 rng=rng,
             )
 

@@ -85,7 +85,7 @@ class EffectiveHamiltonian:
         """What the local strain couples to, eV, and the energy of the couplings that do not involve it, eV."""
         fields = {"u": jnp.moveaxis(state.modes, -1, 0)}
         sources = strain_sources(params, fields["u"], state.occupation)
-        if not self.couplings:
+        if params.weights is None:
             return sources, jnp.zeros((), sources.dtype)
         if state.tilts is not None:
             fields["omega"] = jnp.moveaxis(state.tilts, -1, 0)
@@ -124,9 +124,10 @@ class EffectiveHamiltonian:
                 raise FerrojaxError(f"{name} has shape {jnp.shape(array)}, but this enthalpy is for {wanted}; make one for your lattice.")
         if state.acoustic is not None and self.boundary.dead_layers is not None:
             raise FerrojaxError("a film with dead_layers eliminates its acoustic modes: set acoustic to None.")
-        if params.weights.shape != (len(self.couplings),):
+        count = 0 if params.weights is None else params.weights.size
+        if count != len(self.couplings):
             raise FerrojaxError(
-                f"the parameters have {params.weights.size} weights, but this enthalpy has {len(self.couplings)} couplings; "
+                f"the parameters have {count} weights, but this enthalpy has {len(self.couplings)} couplings; "
                 "give one each: params.replace(weights=jnp.array([...]))."
             )
         needed = {f.field for c in self.couplings for _, factors in c.terms for f in factors} - {"u", "eta"}

@@ -26,8 +26,8 @@ class HeffParams(struct.PyTreeNode):
 
     a0: lattice constant. charge: Z*. eps_inf: ε∞. kappa2 ... k4: on-site. j: j1 to j7.
     b11, b12, b44: elastic constants times a0³. b1xx, b1yy, b4yz: strain-mode. spring: alloy.
-    mode_mass, acoustic_mass: per cell. weights: of the couplings that the enthalpy was made with, eV over the fields'
-    units. tilt_inertia: amu Å², for tilts in radians (amu, for tilts in Å). stress: the outer stress, eV/Å³, tension positive.
+    mode_mass, acoustic_mass: per cell. weights: of the couplings that the enthalpy was made with, eV over the
+    fields' units. tilt_inertia: amu Å² (tilts in radians). stress: the outer stress, eV/Å³, tension positive.
     """
 
     a0: Float[Array, ""]
@@ -51,8 +51,8 @@ class HeffParams(struct.PyTreeNode):
     mode_mass: Float[Array, ""]
     acoustic_mass: Float[Array, ""]
     stress: Float[Array, "3 3"]
-    weights: Float[Array, " couplings"] = struct.field(default_factory=lambda: jnp.zeros(0))
-    tilt_inertia: Float[Array, ""] = struct.field(default_factory=lambda: jnp.ones(()))
+    weights: Float[Array, " couplings"] | None = None
+    tilt_inertia: Float[Array, ""] | None = None
 
     def under_pressure(self, pressure: float | Float[Array, ""]) -> HeffParams:
         """The same under a hydrostatic pressure, eV/Å³ (times ``units.GPA`` from GPa); negative expands."""

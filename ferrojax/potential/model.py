@@ -83,7 +83,8 @@ class Network(nn.Module):
         distance = safe_length(vectors, mask)
         smooth = jnp.where(mask, envelope(distance, config.cutoff), 0.0)[..., None]
         radial = radial_basis(distance, config.cutoff, config.radial) * smooth
-        return Bonds(*materialize((radial, angular_basis(vectors / distance[..., None]))), neighbors, embedding[species])
+        radial, angular = materialize((radial, angular_basis(vectors / distance[..., None])))
+        return Bonds(radial, angular, neighbors, embedding[species])
 
     def _update(self, features, species, name):
         config, elements = self.config, len(self.config.elements)
