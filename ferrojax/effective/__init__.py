@@ -9,6 +9,7 @@ from ferrojax.effective.monte_carlo import MonteCarlo
 from ferrojax.effective.params import HeffParams, load_parameters, load_record, parameter_sets
 from ferrojax.effective.prepare import prepare
 from ferrojax.effective.relax import LatticeRelaxation, minimise, stationary
+from ferrojax.effective.sharded import shard
 
 __all__ = [
     "Coupling",
@@ -32,6 +33,7 @@ __all__ = [
     "perovskite_fields",
     "prepare",
     "relaxed_strain",
+    "shard",
     "space_group",
     "stationary",
     "strain_tensor",

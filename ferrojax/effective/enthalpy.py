@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from ferrojax.effective.acoustic import acoustic_energy
@@ -25,6 +26,7 @@ from ferrojax.effective.lattice import (
     voigt_strain,
 )
 from ferrojax.effective.params import HeffParams
+from ferrojax.effective.sharded import check_mesh
 from ferrojax.effective.terms import depolarization_energy, field_energy, homogeneous_energy, onsite_energy, outer_load, strain_sources
 from ferrojax.errors import FerrojaxError
 
@@ -42,15 +44,19 @@ class EffectiveHamiltonian:
         ewald_width: float = 0.7,
         clamp: str = "fixed",
         couplings: Sequence[Coupling] = (),
+        mesh: Mesh | None = None,
     ) -> None:
         check_boundary(boundary)
         check_clamp(clamp)
         self.clamp = clamp
         self.shape = check_shape(shape)
         self.boundary, self.couplings = boundary, tuple(couplings)
+        self.mesh = mesh
         check_couplings(self.couplings, self.shape)
         self.grid = fourier_shape(self.shape, boundary)
         check_memory(self.grid)
+        if mesh is not None:
+            check_mesh(mesh, self.grid)
         self.dipole = dipole_kernel(self.grid, ewald_width)
         self._compiled = jax.jit(self._energy)  # here, so that it is freed with the object
 
@@ -104,11 +110,11 @@ class EffectiveHamiltonian:
         """
         pair = pair_kernel(params, self.grid, self.dipole)
         if state.acoustic is not None:
-            return quadratic_form(modes, (pair,)) + acoustic_energy(params, state.acoustic, sources)
+            return quadratic_form(modes, (pair,), self.mesh) + acoustic_energy(params, state.acoustic, sources)
         fields, kernels = jnp.concatenate([modes, sources]), (pair, strain_kernel(params, self.grid))
         if self.boundary.dead_layers is None:
-            return quadratic_form(fields, kernels)
-        return 0.5 * quadratic_form(with_image(fields, self.boundary.dead_layers), kernels)
+            return quadratic_form(fields, kernels, self.mesh)
+        return 0.5 * quadratic_form(with_image(fields, self.boundary.dead_layers), kernels, self.mesh)
 
     def strain_at(self, params: HeffParams, state: LatticeState, strain: Float[Array, "3 3"], clamp: str = "") -> Float[Array, "3 3"]:
         """The homogeneous strain: a clamp, by default the enthalpy's, holds part of ``strain`` and lets the rest follow the modes."""
@@ -146,6 +152,7 @@ def make_enthalpy(
     ewald_width: float = 0.7,
     clamp: str = "fixed",
     couplings: Sequence[Coupling] = (),
+    mesh: Mesh | None = None,
 ) -> EffectiveHamiltonian:
     """``enthalpy(params, state, strain, field)`` of a lattice of perovskite cells, in eV per supercell.
 
@@ -163,12 +170,13 @@ def make_enthalpy(
         clamp: "fixed" takes the homogeneous strain as given; "free" lets all of it follow the modes at its minimum, which
             is the ensemble of constant stress (see ferrojax.effective.clamp); "epitaxial" all but xx, yy and xy.
         couplings: more of them, of any fields and order (see ferrojax.effective.invariants), weighted by ``params.weights``.
+        mesh: devices over which the transforms are spread, for a state from ``shard``.
     Args of the returned function: params; state;
         strain (3, 3), homogeneous, of which the symmetric part counts; field (3,), V/Å, the outer one.
 
     Raises FerrojaxError for a bad shape or boundary, and for a lattice that does not fit into memory.
     """
-    return EffectiveHamiltonian(shape, boundary, ewald_width, clamp, couplings)
+    return EffectiveHamiltonian(shape, boundary, ewald_width, clamp, couplings, mesh)
 
 
 def with_image(fields: Float[Array, "9 x y z"], gap: int) -> Float[Array, "9 x y zz"]:

@@ -6,13 +6,16 @@ packed as rows: the diagonal, then (n-2, n-1), ... down to (0, 1). For n = 3 tha
 
 from __future__ import annotations
 
+import functools
 from itertools import combinations
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Complex, Float
 
 from ferrojax.effective.lattice import half_grid_weights
+from ferrojax.effective.sharded import backward, forward
 
 AXES = (1, 2, 3)
 
@@ -27,29 +30,31 @@ def block_sizes(kernels: tuple[Float[Array, "_ kx ky kz"], ...]) -> list[int]:
     return [int(((8 * len(kernel) + 1) ** 0.5 - 1) / 2) for kernel in kernels]
 
 
-@jax.custom_jvp
-def quadratic_form(fields: Float[Array, "n x y z"], kernels: tuple[Float[Array, "_ kx ky kz"], ...]) -> Float[Array, ""]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def quadratic_form(
+    fields: Float[Array, "n x y z"], kernels: tuple[Float[Array, "_ kx ky kz"], ...], mesh: Mesh | None = None
+) -> Float[Array, ""]:
     """½ Σ_R f(R)·(M f)(R) = (1/2N) Σ_k f̂(k)† M(k) f̂(k).
 
     Args:
         fields: real fields on the lattice, all forms' fields one after the other.
-        kernels: packed matrices of each form on the half grid; even in k.
+        kernels: packed matrices of each form on the half grid; even in k. mesh: devices that the fields lie over.
 
     Its derivative is M f, which costs one transform each way for value and gradient
     together: JAX would transpose a real transform through a full complex one.
     """
-    return 0.5 * jnp.vdot(fields, convolve(fields, kernels))
+    return 0.5 * jnp.vdot(fields, convolve(fields, kernels, mesh))
 
 
-def _quadratic_form_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+def _quadratic_form_jvp(mesh: Mesh | None, primals: tuple, tangents: tuple) -> tuple[Array, Array]:
     fields, kernels = primals
     moved, bent = tangents
-    acting = convolve(fields, kernels)
+    acting = convolve(fields, kernels, mesh)
     change = jnp.zeros((), fields.dtype)
     if not _is_zero(moved):
         change = change + jnp.vdot(acting, moved)
     if not all(_is_zero(b) for b in bent):
-        spectrum = jnp.fft.rfftn(fields, axes=AXES)
+        spectrum = forward(fields, mesh)
         start = 0
         for size, tangent in zip(block_sizes(kernels), bent):
             if not _is_zero(tangent):
@@ -75,14 +80,16 @@ def _spectral_form(spectrum: Complex[Array, "n kx ky kz"], kernel: Float[Array, 
     return jnp.sum(total * weights)
 
 
-def convolve(fields: Float[Array, "n x y z"], kernels: tuple[Float[Array, "_ kx ky kz"], ...]) -> Float[Array, "n x y z"]:
+def convolve(
+    fields: Float[Array, "n x y z"], kernels: tuple[Float[Array, "_ kx ky kz"], ...], mesh: Mesh | None = None
+) -> Float[Array, "n x y z"]:
     """M f in real space: one batched transform forward, the products, one back."""
-    spectrum = jnp.fft.rfftn(fields, axes=AXES)
+    spectrum = forward(fields, mesh)
     products, start = [], 0
     for size, kernel in zip(block_sizes(kernels), kernels):
         products += multiply(kernel, list(spectrum[start : start + size]))
         start += size
-    return jnp.fft.irfftn(jnp.stack(products), s=fields.shape[1:], axes=AXES)
+    return backward(jnp.stack(products), fields.shape[1:], mesh)
 
 
 def multiply(kernel: Float[Array, "_ kx ky kz"], spectrum: list[Complex[Array, "kx ky kz"]]) -> list[Complex[Array, "kx ky kz"]]:

@@ -1,0 +1,115 @@
+"""P-E loops of an effective Hamiltonian in a triangular field along z.
+
+    python experiments/effective-hamiltonian/loop.py experiments/effective-hamiltonian/batio3-wc-loops.yaml
+
+Writes beside the configuration a folder of its name: summary.json, loops.csv and loops.png. The runs themselves go to
+runs/, with checkpoints: one that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import yaml
+
+from ferrojax import effective
+from ferrojax.dynamics import Langevin, Output, Triangle, run
+from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
+from ferrojax.files import write_text
+from ferrojax.units import GPA
+
+RUNS = Path(__file__).resolve().parents[2] / "runs"
+UP = np.array([0.0, 0.0, 1.0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", type=Path, help="YAML file of the loops")
+    options = parser.parse_args()
+    settings = yaml.safe_load(options.config.read_text(encoding="utf-8"))
+    folder = options.config.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    loops: dict[float, list[Hysteresis]] = {}
+    for kelvin in settings["temperatures_K"]:
+        for seed in settings["seeds"]:
+            loops.setdefault(float(kelvin), []).append(loop(settings, float(kelvin), seed, RUNS / folder.name / f"{kelvin}K-{seed}"))
+            report(settings, loops, folder)
+
+
+def loop(settings: dict, kelvin: float, seed: int, output: Path) -> Hysteresis:
+    """One loop: a quarter of a period from zero field to the top, then whole cycles."""
+    shape = tuple(settings["shape"])
+    params = effective.load_parameters(settings["parameters"]).under_pressure(settings["pressure_GPa"] * GPA)
+    enthalpy = effective.make_enthalpy(shape, clamp="free")
+    state = effective.prepare(params, effective.uniform_state(shape, settings["start_A"], jnp.float32))
+    langevin = Langevin(dt=settings["dt"], temperature=jnp.asarray(kelvin), friction=settings["friction"])
+    settled = run(enthalpy, params, state, langevin, settings["settle_steps"], key=jax.random.key(seed), every=500, keep_positions=False)
+    period = 2 * settings["sweep_ps"] * 1e3  # from one end of the field to the other is a sweep
+    field = Triangle(jnp.array([0.0, 0.0, settings["amplitude_V_per_A"]], jnp.float32), period)
+    found = run(
+        enthalpy,
+        params,
+        settled.state,
+        langevin,
+        round((0.25 + settings["cycles"]) * period / settings["dt"]),
+        key=jax.random.key(1000 + seed),
+        field=field,
+        every=settings["every"],
+        output=Output(output, trajectory=None, checkpoint_seconds=120.0),
+    )
+    return hysteresis(found.records, UP, period)
+
+
+def report(settings: dict, loops: dict[float, list[Hysteresis]], folder: Path) -> None:
+    """summary.json, loops.csv and loops.png of the loops so far."""
+    rows = []
+    for kelvin, repeats in loops.items():
+        coercive = np.array([abs(field) for h in repeats for field in h.coercive_field if field is not None])
+        remanence = np.array([abs(p) for h in repeats for p in h.remanence])
+        count = max(1, len(coercive))
+        rows.append(
+            {
+                "temperature_K": kelvin,
+                "coercive_field_kV_per_cm": float(coercive.mean()) if len(coercive) else None,
+                "coercive_field_error": float(coercive.std(ddof=1) / count**0.5) if count > 1 else None,
+                "branches": len(coercive),
+                "remanence_C_per_m2": float(remanence.mean()),
+                "area_MJ_per_m3": float(np.mean([h.area for h in repeats])),
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    write_text(folder / "summary.json", json.dumps({"settings": settings, "loops": rows}, indent=1) + "\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("temperature_K", "field_kV_per_cm", "polarization_C_per_m2"))
+    for kelvin, repeats in loops.items():
+        keep = max(1, len(repeats[0].field) // 1000)
+        writer.writerows((kelvin, f"{e:.4f}", f"{p:.6f}") for e, p in zip(repeats[0].field[::keep], repeats[0].polarization[::keep]))
+    write_text(folder / "loops.csv", text.getvalue())
+    draw(settings, loops, folder / "loops.png")
+
+
+def draw(settings: dict, loops: dict[float, list[Hysteresis]], path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, (kelvin, repeats) in enumerate(loops.items()):
+        first = repeats[0]
+        axes.plot(first.field[first.cycle >= 0], first.polarization[first.cycle >= 0], color=f"C{k}", lw=0.8, label=f"{kelvin:g} K")
+    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
+    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
+    axes.set(xlabel="E (kV/cm)", ylabel="P (C/m²)", title=settings["title"])
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
