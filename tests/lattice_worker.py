@@ -8,6 +8,7 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from ferrojax import effective
 from ferrojax.dynamics import Langevin, run
@@ -17,7 +18,7 @@ jax.config.update("jax_enable_x64", True)
 
 
 def main() -> None:
-    mesh = jax.make_mesh((4,), ("slabs",))
+    mesh = Mesh(np.array(jax.devices()), ("slabs",))
     found: dict[str, float | str] = {"devices": len(jax.devices())}
     params = effective.load_parameters("batio3-wc")
     rng = np.random.default_rng(0)

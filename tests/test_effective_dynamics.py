@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from ferrojax import analysis, effective
-from ferrojax.dynamics import NPT, NVE, Constant, HybridMonteCarlo, Langevin, LangevinNPT, NoseHoover, Ramp, run
+from ferrojax.dynamics import NPT, NVE, Constant, HybridMonteCarlo, Langevin, LangevinNPT, MonteCarlo, NoseHoover, Ramp, run
 from ferrojax.dynamics.system import System
-from ferrojax.effective import LatticeBoundary, LatticeState, MonteCarlo
+from ferrojax.effective import LatticeBoundary, LatticeState
 from ferrojax.effective.enthalpy import fold_image, with_image
 from ferrojax.errors import FerrojaxError
 from ferrojax.units import BOLTZMANN, GPA
@@ -51,7 +51,7 @@ def test_conserved_quantities_are_of_second_order(kind):
         "nve": NVE,
         "acoustic": NVE,
         "nose-hoover": lambda dt: NoseHoover(dt=dt, temperature=200.0, tau=50.0),
-        "npt": lambda dt: NPT(dt=dt, temperature=200.0, tau=50.0, tau_cell=100.0),
+        "npt": lambda dt: NPT(dt=dt, temperature=200.0, tau=50.0, tau_cell=1000.0),
     }[kind]
     coarse, found = drift(make(2.0), *case)
     fine, _ = drift(make(1.0), *case)
@@ -80,7 +80,7 @@ def test_records_hold_dipole_and_relaxed_cell():
 def test_strain_and_field_protocols_act_on_the_lattice():
     enthalpy, params, state = lattice()
     held = Constant(jnp.diag(jnp.array([0.01, 0.0, -0.005])))
-    ramp = Ramp(jnp.zeros(3), jnp.array([0.0, 0.0, 0.02]), 40.0)
+    ramp = Ramp(jnp.zeros(3), jnp.array([0.0, 0.0, 0.02]), duration=40.0)
     found = run(enthalpy, params, state, NVE(dt=1.0), 40, key=KEY, temperature=50.0, strain=held, field=ramp, every=20)
     expected = enthalpy(params, found.state, held.value, jnp.array([0.0, 0.0, 0.02]))
     assert float(found.records.potential[-1]) == pytest.approx(float(expected), rel=1e-12)
@@ -124,7 +124,7 @@ def test_monte_carlo_of_one_cell_against_integration(clamp):
     field, kelvin = jnp.array([0.0, 0.0, 0.03]), 600.0
     params, enthalpy = parameters(), effective.make_enthalpy((1, 1, 1), clamp=clamp)
     state = effective.prepare(params, effective.uniform_state((1, 1, 1), (0.1, 0.1, 0.1)))
-    found = run(enthalpy, params, state, MonteCarlo(temperature=kelvin), 60_000, key=KEY, field=field, every=4)
+    found = run(enthalpy, params, state, MonteCarlo(temperature=kelvin), 40_000, key=KEY, field=field, every=4)
     modes = found.records.positions[:, 0]
     series = (found.records.potential, np.sum(modes**2, 1), modes[:, 2])
     for values, expected in zip(series, one_cell(clamp, kelvin, field), strict=True):
@@ -223,6 +223,7 @@ def test_what_monte_carlo_cannot_sample_is_refused():
         effective.prepare(parameters("batio3-wc", -5.0), effective.uniform_state(SHAPE))
 
 
+@pytest.mark.slow
 def test_transforms_over_four_devices_give_the_numbers_of_one(claim):
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}

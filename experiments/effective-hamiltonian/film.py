@@ -19,7 +19,7 @@ import yaml
 from ase.io import write as write_ase
 
 from ferrojax import effective
-from ferrojax.dynamics import Constant, Ramp, run
+from ferrojax.dynamics import Constant, MonteCarlo, Ramp, run
 from ferrojax.files import write_bytes, write_text
 from ferrojax.units import GPA
 
@@ -45,8 +45,8 @@ def quench(settings: dict, dead_layers: int, folder: Path) -> dict[str, float | 
     enthalpy = effective.make_enthalpy(shape, boundary, clamp="epitaxial")
     noise = 0.05 * jax.random.normal(jax.random.key(settings["seed"]), (*shape, 3), jnp.float32)
     state = effective.prepare(params, effective.LatticeState(noise))
-    cooling = Ramp(jnp.asarray(settings["hot_K"]), jnp.asarray(settings["cold_K"]), 0.7 * sweeps)
-    monte_carlo = effective.MonteCarlo(temperature=cooling)
+    cooling = Ramp(jnp.asarray(settings["hot_K"]), jnp.asarray(settings["cold_K"]), duration=0.7 * sweeps)
+    monte_carlo = MonteCarlo(temperature=cooling)
     misfit = Constant(settings["misfit"] * jnp.diag(jnp.array([1.0, 1.0, 0.0], jnp.float32)))
     options = {"strain": misfit, "every": 100, "keep_positions": False}
     found = run(enthalpy, params, state, monte_carlo, sweeps, key=jax.random.key(settings["seed"]), temperature=300.0, **options)

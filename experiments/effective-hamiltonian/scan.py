@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 
 from ferrojax import analysis, effective
-from ferrojax.dynamics import HybridMonteCarlo, Langevin, NoseHoover, run
+from ferrojax.dynamics import HybridMonteCarlo, Langevin, MonteCarlo, NoseHoover, run
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_bytes, write_text
 from ferrojax.units import E_PER_A2, GPA
@@ -27,7 +27,7 @@ from ferrojax.units import E_PER_A2, GPA
 METHODS = {
     "langevin": lambda s: Langevin(dt=s["dt"], temperature=0.0, friction=s.get("friction", 0.002)),
     "nose-hoover": lambda s: NoseHoover(dt=s["dt"], temperature=0.0, tau=s.get("tau", 200.0)),
-    "monte-carlo": lambda s: effective.MonteCarlo(temperature=0.0, dt=s["dt"]),
+    "monte-carlo": lambda s: MonteCarlo(temperature=0.0, dt=s["dt"]),
     "hybrid": lambda s: HybridMonteCarlo(dt=s["dt"], temperature=0.0, leaps=s.get("leaps", 20)),
 }
 COLUMNS = ("temperature_K", "u1_A", "u2_A", "u3_A", "P_C_per_m2", "P_error", "a1_A", "a2_A", "a3_A", "energy_meV", "energy_error", "phase")

@@ -4,6 +4,7 @@ from ferrojax.dynamics.exchange import Exchange, exchange
 from ferrojax.dynamics.hybrid import HybridMonteCarlo
 from ferrojax.dynamics.langevin import Langevin
 from ferrojax.dynamics.log import read_log
+from ferrojax.dynamics.monte_carlo import MonteCarlo
 from ferrojax.dynamics.nose_hoover import NoseHoover
 from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.npt_langevin import npt_langevin
@@ -25,6 +26,7 @@ __all__ = [
     "HybridMonteCarlo",
     "Langevin",
     "LangevinNPT",
+    "MonteCarlo",
     "NPT",
     "NVE",
     "NoseHoover",

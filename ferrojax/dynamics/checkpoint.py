@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ferrojax.dynamics.undo import KEPT
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_bytes
 from ferrojax.state import State
@@ -32,7 +33,7 @@ class Checkpoint:
     meta: dict[str, Any]
 
 
-def gather(progress: Any, state: State) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def gather(progress: Any, state: State | LatticeState) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and meta of a run's place.
 
     Of the topology only the geometry it was built for: made anew from that, in the same shapes, it is the same.
@@ -47,7 +48,7 @@ def gather(progress: Any, state: State) -> tuple[dict[str, np.ndarray], dict[str
     return arrays, {"keys": keys, "slots": topology.neighbors.shape[1], "kgrid": list(topology.kgrid)}
 
 
-def restore(checkpoint: Checkpoint, template: Any, state: State) -> tuple[Any, State]:
+def restore(checkpoint: Checkpoint, template: Any, state: State | LatticeState) -> tuple[Any, State | LatticeState]:
     """Progress and state; ``template`` has the shapes of the progress, ``state`` species, cutoffs and layout."""
     leaves, keys = [], checkpoint.meta["keys"]
     for name, _ in _leaves(template):

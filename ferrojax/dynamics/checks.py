@@ -10,6 +10,7 @@ import numpy as np
 
 from ferrojax.dynamics.barostat import check_cell_kind
 from ferrojax.dynamics.protocols import Constant, Protocol, sample, sample_times
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 
@@ -18,7 +19,7 @@ POSITIVE = ("friction", "friction_cell", "tau", "tau_cell")
 
 
 def check_run(
-    state: State,
+    state: State | LatticeState,
     integrator: Any,
     steps: int,
     every: int,

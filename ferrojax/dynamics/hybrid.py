@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Float
@@ -47,6 +48,7 @@ class HybridMonteCarlo(struct.PyTreeNode):
     temperature: Temperature = 300.0
     leaps: int = struct.field(pytree_node=False, default=20)
     drifts: ClassVar[int] = 1
+    max_step: ClassVar[float] = np.inf  # a move may be as long as it likes
 
     def build(self, system: System) -> tuple[Callable, Callable]:
         """``init`` and ``apply`` (see NVE.build)."""

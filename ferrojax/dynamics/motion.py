@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.matrix import inverse
 from ferrojax.state import State
 from ferrojax.units import BOLTZMANN
-
-if TYPE_CHECKING:
-    from ferrojax.effective.lattice import LatticeState
 
 
 def deforming_shift(positions: Array, step: Array, deform: Array | None = None, **_: Array) -> Array:

@@ -22,6 +22,7 @@ from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.trajectory import H5MD, ExtendedXYZ
 from ferrojax.dynamics.undo import UndoFile
 from ferrojax.dynamics.writer import Writer
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.state import State
@@ -64,14 +65,14 @@ class Place(NamedTuple):
     """Where a run stands: what a checkpoint brings back."""
 
     progress: Any
-    state: State
+    state: State | LatticeState
     rebuilds: int
 
 
 class Folder:
     """Files of one run, open. Everything is written in a thread of its own, in order."""
 
-    def __init__(self, output: Output, settings: dict[str, Any], state: State, dt: float, stop: int) -> None:
+    def __init__(self, output: Output, settings: dict[str, Any], state: State | LatticeState, dt: float, stop: int) -> None:
         """Open or make the folder; call ``resume`` next. Raises FerrojaxError if it holds another run."""
         self.output, self.folder, self.state, self._stop = output, Path(output.folder), state, stop
         if output.log == "parquet":
@@ -197,7 +198,7 @@ class Folder:
 
 
 @contextmanager
-def open_folder(output: Output, settings: dict[str, Any], state: State, dt: float, stop: int) -> Iterator[Folder]:
+def open_folder(output: Output, settings: dict[str, Any], state: State | LatticeState, dt: float, stop: int) -> Iterator[Folder]:
     """The folder of a run, locked against other processes."""
     folder = Path(output.folder)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +11,16 @@ from flax import struct
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
 
+from ferrojax.dynamics.hybrid import HybridMonteCarlo
 from ferrojax.dynamics.langevin import Langevin
+from ferrojax.dynamics.monte_carlo import MonteCarlo
 from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, temperature
 from ferrojax.dynamics.nose_hoover import NoseHoover
 from ferrojax.dynamics.npt import NPT, LangevinNPT
 from ferrojax.dynamics.nve import NVE
 from ferrojax.dynamics.protocols import Protocol, as_protocol
 from ferrojax.dynamics.system import System
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.matrix import inverse, square_root
@@ -25,10 +28,7 @@ from ferrojax.state import State
 from ferrojax.topology import is_valid
 from ferrojax.units import FEMTOSECOND
 
-if TYPE_CHECKING:
-    from ferrojax.effective.lattice import LatticeState
-
-Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT
+Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT | HybridMonteCarlo | MonteCarlo
 FieldOfTime = Protocol | Callable[[Array], Float[Array, "3"]] | Float[Array, "3"]
 
 RUNNING, STALE, BLOWN_UP = 0, 1, 2
@@ -146,7 +146,9 @@ def rollout(
 
     def advance(before: Progress) -> Progress:
         after = before.replace(motion=apply(before.motion, **conditions(before.step)), step=before.step + 1)
-        verdict = _verdict(before.motion, after.motion, state, cell_of(after, state, strain, integrator.dt))
+        verdict = _verdict(
+            before.motion, after.motion, state, cell_of(after, state, strain, integrator.dt), getattr(integrator, "max_step", MAX_STEP)
+        )
         kept = jax.tree.map(lambda old, new: jnp.where(verdict == RUNNING, new, old), before, after)
         return kept.replace(verdict=verdict)
 
@@ -204,12 +206,12 @@ def _strained(progress: Progress, strain: Protocol, time: Array) -> Float[Array,
     return progress.reference @ (jnp.eye(3, dtype=time.dtype) + strain(time)).T
 
 
-def _verdict(before: Any, after: Any, state: State | LatticeState, cell: Array) -> Int[Array, ""]:
+def _verdict(before: Any, after: Any, state: State | LatticeState, cell: Array, max_step: float) -> Int[Array, ""]:
     """What to make of the step from one motion to the next, which ends in ``cell``."""
     before, after = lax.stop_gradient((before.position, before.momentum)), lax.stop_gradient((after.position, after.momentum))
     jump = jnp.max(jnp.where(state.mobile[:, None], jnp.abs(after[0] - before[0]), 0.0))
     # A comparison with NaN is False, so NaN counts as a jump.
-    good = (jump < MAX_STEP) & jnp.isfinite(after[1]).all() & jnp.isfinite(cell).all()
+    good = (jump < max_step) & jnp.isfinite(after[1]).all() & jnp.isfinite(cell).all()
     fits = state.topology is None or is_valid(lax.stop_gradient(state.at(after[0], cell)))
     return jnp.where(good, jnp.where(fits, RUNNING, STALE), BLOWN_UP).astype(jnp.int32)
 

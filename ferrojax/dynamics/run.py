@@ -21,6 +21,7 @@ from ferrojax.dynamics.output import Folder, Output, Place, open_folder
 from ferrojax.dynamics.protocols import Protocol, as_protocol, at
 from ferrojax.dynamics.records import Records
 from ferrojax.dynamics.rollout import BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, cell_of, rollout, start
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.signals import caught_signals
@@ -39,7 +40,7 @@ class Run:
     """
 
     records: Records
-    state: State
+    state: State | LatticeState
     progress: Progress
     rebuilds: int
 
@@ -55,7 +56,7 @@ class DynamicsError(FerrojaxError):
 def run(
     enthalpy: Enthalpy,
     params: Any,
-    state: State,
+    state: State | LatticeState,
     integrator: Integrator,
     steps: int,
     *,
@@ -166,9 +167,10 @@ class _Drive:
             place = place._replace(progress=place.progress.replace(verdict=jnp.zeros((), jnp.int32)))
             if verdict == BLOWN_UP:
                 self._fail(_blown_up(step, self.integrator), place, parts)
-            if verdict == STALE and last_rebuild == step:
-                self._fail(_outrun(step, place.state), place, parts)
             if verdict == STALE:
+                assert isinstance(place.state, State)  # a lattice has no topology to outrun
+                if last_rebuild == step:
+                    self._fail(_outrun(step, place.state), place, parts)
                 place, last_rebuild = place._replace(state=rebuild(place.state), rebuilds=place.rebuilds + 1), step
             if self.folder is not None and self.caught:
                 self._stop(place)
@@ -231,7 +233,7 @@ def _initial_temperature(integrator: Integrator, key: Array | None, temperature:
     return temperature
 
 
-def _material(params: Any, state: State, progress: Progress | None) -> dict[str, Any]:
+def _material(params: Any, state: State | LatticeState, progress: Progress | None) -> dict[str, Any]:
     """Model and start of a run, for the comparison with the one in its folder."""
     structure: dict[str, Any] = {"rows": len(state.coordinates), "precision": str(state.cell.dtype)}
     structure |= {"checksum": checksum((state.coordinates, state.cell, state.masses))}
@@ -239,7 +241,7 @@ def _material(params: Any, state: State, progress: Progress | None) -> dict[str,
     return {"structure": structure, "params": checksum(params), "progress": None if progress is None else checksum(progress)}
 
 
-def _at(state: State, progress: Progress, strain: Protocol | None, integrator: Integrator) -> State:
+def _at(state: State | LatticeState, progress: Progress, strain: Protocol | None, integrator: Integrator) -> State | LatticeState:
     """The state with the positions and cell that the run has come to."""
     return state.at(progress.motion.position, cell_of(progress, state, strain, integrator.dt))
 

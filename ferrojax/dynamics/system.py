@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.matrix import inverse
 from ferrojax.state import State
-
-if TYPE_CHECKING:
-    from ferrojax.effective.lattice import LatticeState
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from ferrojax.effective.domains import Wall, stripes, wall, wall_lattice, well, 
 from ferrojax.effective.enthalpy import EffectiveHamiltonian, make_enthalpy
 from ferrojax.effective.invariants import Coupling, Field, SpaceGroup, couplings, perovskite_fields, space_group
 from ferrojax.effective.lattice import LatticeBoundary, LatticeState, strain_tensor, uniform_state, voigt_strain
-from ferrojax.effective.monte_carlo import MonteCarlo
 from ferrojax.effective.params import HeffParams, load_parameters, load_record, parameter_sets
 from ferrojax.effective.prepare import prepare
 from ferrojax.effective.relax import LatticeRelaxation, minimise, stationary
@@ -19,7 +18,6 @@ __all__ = [
     "LatticeBoundary",
     "LatticeRelaxation",
     "LatticeState",
-    "MonteCarlo",
     "SpaceGroup",
     "Wall",
     "clamped_strain",

@@ -16,7 +16,8 @@ def prepare(params: HeffParams, state: LatticeState) -> LatticeState:
     Raises FerrojaxError if under the outer stress a second, deeper well lies where the on-site
     polynomial was never fitted (see ``check_wells``), and for tilts without inertia.
     """
-    check_wells(params)
+    if params.weights is None:  # further couplings change the wells
+        check_wells(params)
     if state.tilts is not None and params.tilt_inertia is None:
         raise FerrojaxError("the state has tilts, but the parameters no tilt_inertia; give params.replace(tilt_inertia=jnp.asarray(...)).")
     dtype = state.modes.dtype

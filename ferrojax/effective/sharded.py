@@ -8,7 +8,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 from jaxtyping import Array, Complex, Float
 
@@ -22,6 +22,8 @@ def check_mesh(mesh: Mesh, shape: Shape) -> None:
     """FerrojaxError unless the mesh has one axis whose devices divide the cells along x and along y."""
     if len(mesh.axis_names) != 1:
         raise FerrojaxError(f"a lattice lies over a mesh of one axis; got {mesh.axis_names}.")
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise FerrojaxError('a lattice needs a mesh that JAX partitions by itself: jax.sharding.Mesh(np.array(jax.devices()), ("slabs",)).')
     if shape[0] % mesh.size or shape[1] % mesh.size:
         raise FerrojaxError(f"{mesh.size} devices must divide the cells along x and y; the Fourier grid has {shape[0]} and {shape[1]}.")
 

@@ -18,11 +18,12 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 from jax import lax
 from jaxtyping import Array, Float
 
-from ferrojax.dynamics.hybrid import SampledMotion
+from ferrojax.dynamics.hybrid import RECENT, SampledMotion
 from ferrojax.dynamics.motion import draw_momenta
 from ferrojax.dynamics.protocols import Temperature, at
 from ferrojax.dynamics.system import System
@@ -53,6 +54,7 @@ class MonteCarlo(struct.PyTreeNode):
     dt: float | Float[Array, ""] = 1.0
     moves: int = struct.field(pytree_node=False, default=4)
     drifts: ClassVar[int] = 1
+    max_step: ClassVar[float] = np.inf
 
     def build(self, system: System) -> tuple[Callable, Callable]:
         """``init`` and ``apply`` (see NVE.build). Raises FerrojaxError for a state or enthalpy that it cannot sample."""
@@ -87,7 +89,8 @@ class MonteCarlo(struct.PyTreeNode):
             modes, acceptance = metropolis(moves, modes, energy, self.size * jnp.sqrt(heat / couplings.bound), heat, self.moves)
             position = jnp.moveaxis(modes, 0, -1).reshape(-1, 3)
             momenta = draw_momenta(draw, state, kelvin)
-            return motion.replace(position=position, momentum=momenta, acceptance=acceptance, rng=rng)
+            recent = motion.acceptance + RECENT * (acceptance - motion.acceptance)
+            return motion.replace(position=position, momentum=momenta, acceptance=recent, rng=rng)
 
         return init, apply
 
@@ -108,7 +111,7 @@ class Couplings:
             factors = jnp.asarray(enthalpy.boundary.depolarization, params.a0.dtype)
             pair = pair.at[:3, 0, 0, 0].add(2 * depolarization_strength(params) * factors)
         values, vectors = jnp.linalg.eigh(unpacked(pair))
-        self.bound = SPARE * jnp.max(values)
+        self.bound = SPARE * jnp.max(jnp.abs(values))  # |Φ|: in a tiny lattice no eigenvalue need be positive
         self._roots = (packed(_rebuilt(jnp.sqrt(self.bound - values), vectors)), packed(_root(-strain_kernel(params, cells))))
         self._shape = cells
 
