@@ -24,8 +24,8 @@ def blocks(page: Path, language: str) -> list[str]:
     "page",
     [
         "docs/python-api.md",
-        "docs/md.md",
-        "docs/effective-hamiltonian.md",
+        pytest.param("docs/effective-hamiltonian.md", marks=pytest.mark.slow),  # compiles every sampler
+        pytest.param("docs/md.md", marks=pytest.mark.slow),  # runs several ensembles
         pytest.param("docs/decomposition.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/clusters.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/differentiating-dynamics.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes

@@ -106,12 +106,9 @@ def gradient(name, run, remat):
     return jax.jit(jax.grad(lambda x: end(x, remat)[0])).lower(inputs).compile()
 
 
-# Each takes a minute or two to compile; the deterministic constant-stress run stands for all in the quick tests.
-QUICK = [pytest.param(run, marks=() if run == "B-trajectory-npt" else pytest.mark.slow) for run in RUNS]
-
-
-@pytest.mark.parametrize("run", QUICK)
-@pytest.mark.parametrize("name", ["toy", pytest.param("network", marks=pytest.mark.slow)])
+@pytest.mark.slow  # each takes minutes to compile; the quick tests have the 40 steps above
+@pytest.mark.parametrize("run", list(RUNS))
+@pytest.mark.parametrize("name", ["toy", "network"])
 def test_strain_field_temperature_and_parameters_through_a_run(name, run, claim):
     end, inputs = long_case(name, run)
     # One compiled function gives values and forward derivatives: to compile is what takes the time here.

@@ -53,6 +53,7 @@ def test_temperatures_and_fields_each_as_alone(relaxed):
     assert np.abs(fleet.state.positions[0] - fleet.state.positions[2]).max() > 1e-2
 
 
+@pytest.mark.slow
 def test_parameters_and_cells_each_as_alone(relaxed):
     """A committee at constant stress from two cells; topologies of different size get a common shape."""
     states = [MODEL.prepare(relaxed, skin=s_) for s_ in (1.0, 1.0)]
@@ -66,6 +67,7 @@ def test_parameters_and_cells_each_as_alone(relaxed):
     assert np.abs(fleet.records.cell[0, -1] - relaxed.cell).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_going_on_equals_going_through(relaxed):
     settings = {"field": stack(jnp.eye(3) * 0.02), "every": 10}
     integrator = Langevin(dt=1.0, temperature=300.0, friction=0.02)

@@ -47,6 +47,7 @@ def test_a_field_displaces_the_atoms_by_their_born_charges():
     np.testing.assert_allclose(restoring, -jnp.einsum("a,iab->ib", field, born), atol=1e-3 * 1e-4)
 
 
+@pytest.mark.slow
 def test_masked_strain():
     only_z = np.zeros((3, 3))
     only_z[2, 2] = 1.0

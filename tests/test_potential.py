@@ -159,7 +159,9 @@ def test_single_precision_agrees_with_double(name):
     np.testing.assert_allclose(single.charges, double.charges, atol=1e-4)
 
 
-@pytest.mark.parametrize("pair", [("Ti", "O"), ("O", "O"), ("Pb", "O")])
+@pytest.mark.parametrize(
+    "pair", [("Ti", "O"), pytest.param(("O", "O"), marks=pytest.mark.slow), pytest.param(("Pb", "O"), marks=pytest.mark.slow)]
+)
 def test_close_contact_is_always_repulsive(pair):
     """Below 0.8 Å the force pushes apart by more than 50 eV/Å, whatever the parameters of the network."""
     for seed in range(3):
