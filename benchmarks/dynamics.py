@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--atoms", type=int, default=625)
-    parser.add_argument("--skin", type=float, default=0.6, help="Å")
+    parser.add_argument("--skin", type=float, default=1.0, help="Å")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write the numbers here too")
     parser.add_argument("--claims", action="store_true", help="record the numbers in docs/claims.json")

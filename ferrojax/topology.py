@@ -169,8 +169,14 @@ def _pairs(positions: np.ndarray, cell: np.ndarray, cutoff: float) -> tuple[np.n
     if len(distance) and distance.min() < 1e-3:
         k = int(distance.argmin())
         raise FerrojaxError(f"atoms {i[k]} and {j[k]} are at the same place; remove one of them.")
-    order = np.lexsort((image[:, 2], image[:, 1], image[:, 0], j, i))
-    return i[order].astype(np.int64), j[order].astype(np.int64), image[order]
+    i, j = i.astype(np.int64), j.astype(np.int64)
+    # By i, j and image, in one key: sorting by five takes longer than finding the pairs.
+    low, size = image.min(0, initial=0), image.max(0, initial=0) - image.min(0, initial=0) + 1
+    key = i * len(positions) + j
+    for axis in range(3):
+        key = key * int(size[axis]) + (image[:, axis] - low[axis])
+    order = np.argsort(key)
+    return i[order], j[order], image[order]
 
 
 def _round_up(n: int, multiple: int) -> int:

@@ -1,0 +1,167 @@
+"""Derivatives of relaxed states and barriers against re-converged ones and the numbers of the literature."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ferrojax import effective
+from ferrojax.effective import strain_tensor
+from ferrojax.equilibrium.implicit import check_settled, settle, settled_enthalpy
+from ferrojax.errors import FerrojaxError
+from ferrojax.paths import activation, barrier
+from ferrojax.response.tensors import response_tensors
+from ferrojax.units import GPA
+
+ALL = (0, 1, 2, 3, 4, 5)
+ZERO, NO_FIELD = jnp.zeros((3, 3)), jnp.zeros(3)
+
+
+@functools.cache
+def one_cell():
+    return effective.make_enthalpy((1, 1, 1))
+
+
+def well(params, direction):
+    """The relaxed uniform state and its strain, for a pressure in the parameters."""
+    found = effective.well(params, direction)
+    return effective.prepare(params, found.state), found.strain
+
+
+@functools.cache
+def rhombohedral_and_saddle(pressure=0.0):
+    params = effective.load_parameters("batio3-wc").under_pressure(pressure * GPA)
+    return params, well(params, (1, 1, 1)), well(params, (0, 1, 1))
+
+
+def free_barrier(params, minimum, saddle, pressure):
+    """E_b with the cell free under a pressure, eV/Å³; each end about its own relaxed strain."""
+    ends = []
+    for state, strain in (saddle, minimum):
+        ends.append(settled_enthalpy(one_cell(), params.under_pressure(pressure), state, strain, NO_FIELD, ALL))
+    return ends[0] - ends[1]
+
+
+@pytest.mark.slow
+def test_rhombohedral_barrier_and_its_pressure_derivatives():
+    """PHYSICS.md 5: 0.831409 meV, -0.159378 meV/GPa; the barrier at ±1 GPa, re-converged, for the second derivative."""
+    params, minimum, saddle = rhombohedral_and_saddle()
+    zero = jnp.zeros(())
+    value = jax.jit(free_barrier)(params, minimum, saddle, zero)
+    slope, curvature = (jax.jit(f)(params, minimum, saddle, zero) for f in (jax.grad(free_barrier, 3), jax.hessian(free_barrier, 3)))
+    assert 1e3 * float(value) == pytest.approx(0.831409, rel=1e-5)
+    assert 1e3 * float(slope) * GPA == pytest.approx(-0.159378, rel=1e-5)
+
+    def reconverged(pressure):
+        fresh, low, high = rhombohedral_and_saddle(pressure)
+        return float(free_barrier(fresh, low, high, jnp.asarray(pressure * GPA)))
+
+    assert 1e3 * reconverged(-1.0) == pytest.approx(0.97944, rel=1e-4)
+    assert 1e3 * reconverged(1.0) == pytest.approx(0.66892, rel=1e-4)
+    h = 0.1
+    second = (reconverged(h) - 2 * reconverged(0.0) + reconverged(-h)) / h**2
+    fourth = (-reconverged(2 * h) + 16 * reconverged(h) - 30 * reconverged(0.0) + 16 * reconverged(-h) - reconverged(-2 * h)) / (12 * h**2)
+    assert abs(fourth - second) > 0  # two orders of differences
+    assert float(curvature) * GPA**2 == pytest.approx(fourth, rel=1e-5)
+
+
+def relaxed_at(params, strain, field, start):
+    """Newton at a fixed strain and field, from a near state."""
+    state = effective.LatticeState(start.modes)
+    found = effective.stationary(one_cell(), params, state, strain, field, clamp="fixed", tolerance=1e-12)
+    return effective.prepare(params, found.state)
+
+
+@pytest.mark.slow
+def test_all_second_derivatives_of_a_barrier_against_reconverged_ones():
+    """By epitaxial strain, field and a parameter at once, at a fixed cell: the whole Hessian, one solve an entry."""
+    params, (low, _), (high, strain) = rhombohedral_and_saddle()
+    # A strain and field at which the saddle has no symmetry left.
+    field = jnp.array([0.0, 2e-4, 3e-4])
+
+    def at(z):
+        return strain + strain_tensor(z[:6]), field + z[6:9], params.replace(alpha=params.alpha * (1 + z[9]))
+
+    def of(z, minimum, saddle):
+        strained, electric, mine = at(z)
+        return barrier(one_cell(), mine, minimum, saddle, strained, electric)
+
+    def reconverged(z):
+        strained, electric, mine = at(z)
+        ends = [relaxed_at(mine, strained, electric, state) for state in (low, high)]
+        return float(of(z, *ends))
+
+    zero = jnp.zeros(10)
+    ends = [relaxed_at(params, strain, field, state) for state in (low, high)]
+    slope, curvature = jax.jit(jax.grad(of))(zero, *ends), jax.jit(jax.hessian(of))(zero, *ends)
+    np.testing.assert_allclose(curvature, curvature.T, rtol=1e-8, atol=1e-8 * np.abs(curvature).max())
+    rng = np.random.default_rng(0)
+    scale = jnp.asarray([3e-5] * 6 + [6e-6] * 3 + [3e-5])  # the minimum is near the saddle: larger steps see the sixth derivative
+    for _ in range(3):
+        step = scale * jnp.asarray(rng.normal(size=10))
+        values = {k: reconverged(k * step) for k in (-3, -2, -1, 0, 1, 2, 3)}
+        first = sum(w * (values[k] - values[-k]) for k, w in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60)))
+        second = sum(w * (values[k] + values[-k]) for k, w in ((1, 3 / 2), (2, -3 / 20), (3, 1 / 90))) - 49 / 18 * values[0]
+        assert first == pytest.approx(float(slope @ step), rel=1e-6)
+        assert second == pytest.approx(float(step @ curvature @ step), rel=2e-5)
+
+
+def test_activation_is_the_difference_of_the_ends():
+    params, (low, _), (high, strain) = rhombohedral_and_saddle()
+    ends = [relaxed_at(params, strain, NO_FIELD, state) for state in (low, high)]
+    found = activation(one_cell(), params, *ends, strain)
+    charge = float(params.charge)
+    np.testing.assert_allclose(found.dipole, charge * (ends[1].coordinates - ends[0].coordinates)[0], atol=1e-10)
+    assert found.barrier > 0 and found.soft < 0 and "barrier" in str(found)
+    with pytest.raises(FerrojaxError, match="softest mode"):
+        activation(one_cell(), params, ends[1], ends[1], strain)
+    with pytest.raises(FerrojaxError, match="0 unstable directions"):
+        activation(one_cell(), params, ends[0], ends[0], strain)
+    with pytest.raises(FerrojaxError, match="not at rest"):
+        activation(one_cell(), params, low.at(low.coordinates * 1.1), high, strain)
+
+
+def test_response_tensors_of_lead_titanate():
+    """PHYSICS.md 1.3, tetragonal PbTiO3 of the effective Hamiltonian: nine numbers of four or five digits."""
+    params = effective.load_parameters("pbtio3-lda")
+    state, strain = well(params, (0, 0, 1))
+    found = response_tensors(one_cell(), params, state, strain)
+    expected = {
+        ("chi", 0, 0): 358.48, ("chi", 2, 2): 12.176, ("chi_free", 0, 0): 774.48, ("chi_free", 2, 2): 33.72,
+        ("e", 2, 2): 4.1795, ("e", 2, 0): 0.5013, ("e", 0, 4): 24.466,
+        ("elastic", 0, 0): 299.83, ("elastic", 0, 1): 129.91, ("elastic", 0, 2): 112.81, ("elastic", 2, 2): 140.13,
+        ("elastic", 3, 3): 162.52, ("elastic", 5, 5): 351.11, ("d", 2, 2): 48.41, ("d", 2, 0): -11.54, ("d", 0, 4): 150.5,
+    }  # fmt: skip
+    for (name, i, j), value in expected.items():
+        assert getattr(found, name)[i, j] == pytest.approx(value, rel=4e-4), (name, i, j)
+    np.testing.assert_allclose(found.elastic @ found.compliance / 1e3, np.eye(6), atol=1e-10)
+    # 1/s33^D from the inverse at fixed displacement: s^D = s^E - dᵀ (ε^σ)⁻¹ d
+    assert np.linalg.eigvalsh(found.elastic_open - found.elastic).min() > -1e-9
+    assert "C/m²" in found.table()
+    cubic = effective.prepare(params, effective.uniform_state((1, 1, 1)))
+    with pytest.raises(FerrojaxError, match="no stable minimum"):
+        response_tensors(one_cell(), params, cubic)
+
+
+def test_explicit_acoustic_displacements_have_free_translations():
+    """A small lattice with w explicit: the derivative of the relaxed dipole by the field equals that of re-relaxed ones."""
+    params, shape = effective.load_parameters("pbtio3-lda"), (3, 1, 1)
+    enthalpy = effective.make_enthalpy(shape)
+    start = effective.uniform_state(shape, (0.0, 0.0, 0.33))
+    rng = np.random.default_rng(0)
+    start = start.replace(acoustic=0.001 * jnp.asarray(rng.normal(size=start.modes.shape)))
+    relaxed = effective.stationary(enthalpy, params, start, ZERO, NO_FIELD, clamp="fixed", tolerance=1e-11)
+    state = effective.prepare(params, relaxed.state)
+    assert np.abs(check_settled(enthalpy, params, state, ZERO, NO_FIELD)).min() > 0.05  # without the three translations
+
+    def mode(field):
+        return jnp.mean(settle(enthalpy, params, state, ZERO, field).coordinates[:3, 2])
+
+    both = [jax.jit(derivative(mode))(NO_FIELD) for derivative in (jax.grad, jax.jacfwd)]
+    np.testing.assert_allclose(both[0], both[1], rtol=1e-10, atol=1e-12)
+    step = jnp.array([0.0, 0.0, 1e-4])
+    ends = [effective.stationary(enthalpy, params, state, ZERO, s * step, clamp="fixed", tolerance=1e-12).state for s in (1, -1)]
+    expected = float(jnp.mean(ends[0].modes[..., 2]) - jnp.mean(ends[1].modes[..., 2])) / 2e-4
+    assert float(both[0][2]) == pytest.approx(expected, rel=1e-4)
