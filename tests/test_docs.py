@@ -23,7 +23,7 @@ def blocks(page: Path, language: str) -> list[str]:
 @pytest.mark.parametrize(
     "page",
     [
-        "docs/python-api.md",
+        pytest.param("docs/python-api.md", marks=pytest.mark.slow),  # compiles every response
         pytest.param("docs/effective-hamiltonian.md", marks=pytest.mark.slow),  # compiles every sampler
         pytest.param("docs/md.md", marks=pytest.mark.slow),  # runs several ensembles
         pytest.param("docs/decomposition.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes

@@ -34,6 +34,7 @@ def test_initialize_too_late_says_so():
         initialize("localhost:1", 1, 0)
 
 
+@pytest.mark.slow
 def test_two_processes_of_four_devices(tmp_path):
     """Each runs and writes its own five of ten replicas; together they are those of one process."""
     with socket.socket() as probe:
