@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from ferrojax import analysis
-from ferrojax.analysis.fluctuations import VACUUM
 from ferrojax.errors import FerrojaxError
-from ferrojax.units import BOLTZMANN
+from ferrojax.units import BOLTZMANN, EPSILON_0
 
 
 def autoregressive(coefficient, samples, seed):
@@ -77,7 +76,7 @@ def test_responses_of_a_harmonic_dipole():
     dipole[:, 2], strain[:, 2, 2] = q * x, s
     inverse = np.linalg.inv(matrix)
     chi = analysis.susceptibility(dipole, volume, kelvin)
-    assert chi[2, 2] == pytest.approx(q**2 * inverse[0, 0] / (VACUUM * volume), rel=0.02)
+    assert chi[2, 2] == pytest.approx(q**2 * inverse[0, 0] / (EPSILON_0 * volume), rel=0.02)
     assert np.abs(chi[:2]).max() == 0.0
     piezo = analysis.piezoelectric(dipole, strain, kelvin)
     assert piezo[2, 2] == pytest.approx(100 * q * inverse[0, 1], rel=0.02)  # pC/N

@@ -7,7 +7,6 @@ Writes beside the configuration a folder of its name: summary.json, modes.npz, f
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from pathlib import Path
@@ -15,22 +14,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import yaml
 from ase.io import write as write_ase
+from common import parameters, read_configuration
 
 from ferrojax import effective
 from ferrojax.dynamics import Constant, MonteCarlo, Ramp, run
 from ferrojax.files import write_bytes, write_text
-from ferrojax.units import GPA
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="YAML file of the film")
-    options = parser.parse_args()
-    settings = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    folder = options.config.with_suffix("")
-    folder.mkdir(exist_ok=True)
+    settings, folder = read_configuration(__doc__)
     results = {f"dead_layers={d}": quench(settings, d, folder) for d in settings["dead_layers"]}
     write_text(folder / "summary.json", json.dumps({"settings": settings, "films": results}, indent=1) + "\n")
     for name, numbers in results.items():
@@ -40,7 +33,7 @@ def main() -> None:
 def quench(settings: dict, dead_layers: int, folder: Path) -> dict[str, float | bool]:
     """One film, cooled linearly and then held."""
     shape, sweeps = tuple(settings["shape"]), settings["sweeps"]
-    params = effective.load_parameters(settings["parameters"]).under_pressure(settings["pressure_GPa"] * GPA)
+    params = parameters(settings)
     boundary = effective.LatticeBoundary(dead_layers=dead_layers)
     enthalpy = effective.make_enthalpy(shape, boundary, clamp="epitaxial")
     noise = 0.05 * jax.random.normal(jax.random.key(settings["seed"]), (*shape, 3), jnp.float32)

@@ -8,7 +8,6 @@ runs/, with checkpoints: one that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
@@ -17,25 +16,19 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import yaml
+from common import parameters, read_configuration
 
 from ferrojax import effective
 from ferrojax.dynamics import Langevin, Output, Triangle, run
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
 from ferrojax.files import write_text
-from ferrojax.units import GPA
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 UP = np.array([0.0, 0.0, 1.0])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="YAML file of the loops")
-    options = parser.parse_args()
-    settings = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    folder = options.config.with_suffix("")
-    folder.mkdir(exist_ok=True)
+    settings, folder = read_configuration(__doc__)
     loops: dict[float, list[Hysteresis]] = {}
     for kelvin in settings["temperatures_K"]:
         for seed in settings["seeds"]:
@@ -46,7 +39,7 @@ def main() -> None:
 def loop(settings: dict, kelvin: float, seed: int, output: Path) -> Hysteresis:
     """One loop: a quarter of a period from zero field to the top, then whole cycles."""
     shape = tuple(settings["shape"])
-    params = effective.load_parameters(settings["parameters"]).under_pressure(settings["pressure_GPa"] * GPA)
+    params = parameters(settings)
     enthalpy = effective.make_enthalpy(shape, clamp="free")
     state = effective.prepare(params, effective.uniform_state(shape, settings["start_A"], jnp.float32))
     langevin = Langevin(dt=settings["dt"], temperature=jnp.asarray(kelvin), friction=settings["friction"])

@@ -8,21 +8,21 @@ that was stopped goes on after its last whole temperature.
 
 from __future__ import annotations
 
-import argparse
 import csv
+import io
 import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import yaml
+from common import parameters, read_configuration
 
 from ferrojax import analysis, effective
 from ferrojax.dynamics import HybridMonteCarlo, Langevin, MonteCarlo, NoseHoover, run
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_bytes, write_text
-from ferrojax.units import E_PER_A2, GPA
+from ferrojax.units import E_PER_A2
 
 METHODS = {
     "langevin": lambda s: Langevin(dt=s["dt"], temperature=0.0, friction=s.get("friction", 0.002)),
@@ -34,12 +34,7 @@ COLUMNS = ("temperature_K", "u1_A", "u2_A", "u3_A", "P_C_per_m2", "P_error", "a1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="YAML file of the scan")
-    options = parser.parse_args()
-    settings = yaml.safe_load(options.config.read_text(encoding="utf-8"))
-    folder = options.config.with_suffix("")
-    folder.mkdir(exist_ok=True)
+    settings, folder = read_configuration(__doc__)
     rows = scan(settings, folder)
     report(settings, rows, folder)
 
@@ -47,7 +42,7 @@ def main() -> None:
 def scan(settings: dict, folder: Path) -> list[dict]:
     """Every temperature in turn, each from where the last one ended."""
     shape = tuple(settings["shape"])
-    params = effective.load_parameters(settings["parameters"]).under_pressure(settings["pressure_GPa"] * GPA)
+    params = parameters(settings)
     enthalpy = effective.make_enthalpy(shape, clamp="free")
     start = effective.uniform_state(shape, settings["start_A"], jnp.float32)
     noise = settings.get("noise_A", 0.02) * jax.random.normal(jax.random.key(settings["seed"]), start.modes.shape, jnp.float32)
@@ -98,8 +93,6 @@ def _resume(folder: Path) -> tuple[list[dict], np.ndarray | None]:
 
 
 def _store(folder: Path, rows: list[dict], modes: np.ndarray) -> None:
-    import io
-
     text, data = io.StringIO(), io.BytesIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -115,7 +108,8 @@ def report(settings: dict, rows: list[dict], folder: Path) -> None:
     found = [{"from": a, "to": b, "temperature_K": t} for a, b, t in analysis.transitions(kelvins, phases)]
     summary = {"settings": settings, "transitions": found, "reference": settings.get("reference"), "rows": rows}
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    draw(settings, rows, found, folder / "scan.png")
+    if len(rows) > 1:
+        draw(settings, rows, found, folder / "scan.png")
     for item in found:
         print(f"{item['from']} -> {item['to']}: {item['temperature_K']:.1f} K")
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from ferrojax.effective.lattice import VOIGT
 from ferrojax.errors import FerrojaxError
-from ferrojax.units import BOLTZMANN, COULOMB
-
-VACUUM = 1 / (4 * np.pi * COULOMB)  # ε0, e²/(eV Å)
+from ferrojax.units import BOLTZMANN, EPSILON_0
 
 
 def susceptibility(dipole: Float[np.ndarray, "n 3"], volume: float, temperature: float) -> Float[np.ndarray, "3 3"]:
@@ -16,13 +15,13 @@ def susceptibility(dipole: Float[np.ndarray, "n 3"], volume: float, temperature:
 
     At constant stress it is the free, at constant strain the clamped susceptibility.
     """
-    return _covariance(dipole, dipole, temperature) / (VACUUM * volume)
+    return _covariance(dipole, dipole, temperature) / (EPSILON_0 * volume)
 
 
 def piezoelectric(dipole: Float[np.ndarray, "n 3"], strain: Float[np.ndarray, "n 3 3"], temperature: float) -> Float[np.ndarray, "3 6"]:
     """d_αj = (⟨M_α η_j⟩ - ⟨M_α⟩⟨η_j⟩)/kT, pC/N, η in Voigt order with η4 = 2 ε_yz; of a run at constant stress and zero field."""
-    shear = np.array([1, 1, 1, 2, 2, 2])
-    voigt = np.asarray(strain, float)[:, [0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]] * shear
+    rows, columns = np.array(VOIGT).T
+    voigt = np.asarray(strain, float)[:, rows, columns] * np.where(rows == columns, 1, 2)
     # e Å/eV is Å/V = 1e-10 m/V = 100 pC/N
     return _covariance(dipole, voigt, temperature) * 100.0
 

@@ -29,7 +29,7 @@ from ferrojax.dynamics.protocols import Temperature, at
 from ferrojax.dynamics.system import System
 from ferrojax.effective.clamp import LOOSE, settled
 from ferrojax.effective.enthalpy import EffectiveHamiltonian, fold_image, with_image
-from ferrojax.effective.fourier import AXES, multiply, packing
+from ferrojax.effective.fourier import AXES, block_sizes, multiply, packing
 from ferrojax.effective.kernels import pair_kernel, strain_kernel
 from ferrojax.effective.lattice import LatticeState, voigt_strain
 from ferrojax.effective.params import HeffParams
@@ -176,7 +176,7 @@ def sampled_system(system: System) -> tuple[EffectiveHamiltonian, LatticeState]:
 
 def unpacked(kernel: Float[Array, "_ kx ky kz"]) -> Float[Array, "kx ky kz n n"]:
     """Full symmetric matrices of a packed kernel."""
-    size = int(((8 * len(kernel) + 1) ** 0.5 - 1) / 2)
+    (size,) = block_sizes((kernel,))
     place = {pair: k for k, pair in enumerate(packing(size))}
     rows = [[kernel[place[min(i, j), max(i, j)]] for j in range(size)] for i in range(size)]
     return jnp.stack([jnp.stack(row, -1) for row in rows], -2)

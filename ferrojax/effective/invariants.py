@@ -3,8 +3,8 @@
     E = Σ_λ w_λ t_λ,    t_λ = Σ_R Σ_i c_i Π_j p_j,a_j(R + d_ij)
 
 p are the fields of the lattice: the local mode u, the tilt ω (a pseudovector), the occupation σ (a scalar) and the strain η.
-Paper: Ma, Chen, Wu et al., npj Comput. Mater. 11, 70 (2025), eqs. 20-23 (there K and J), for the form; its strain
-couplings are those whose monomials hold one η.
+Ma et al., npj Comput. Mater. (2025), doi:10.1038/s41524-025-01563-z, eqs. 20-23, for the form (K and J there). Couplings to strain are
+those whose monomials hold one η.
 """
 
 from __future__ import annotations

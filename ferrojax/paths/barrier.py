@@ -38,8 +38,7 @@ def barrier(
 
     come out by implicit differentiation (see ``settle``, which explains the arguments).
     """
-    ends = (settled_enthalpy(enthalpy, params, state, strain, field, free, stress) for state in (saddle, minimum))
-    above, below = ends
+    above, below = (settled_enthalpy(enthalpy, params, state, strain, field, free, stress) for state in (saddle, minimum))
     return above - below
 
 
@@ -57,9 +56,8 @@ class Activation:
     soft: float
 
     def __str__(self) -> str:
-        stress = 1e3 * self.strain
         return (
-            f"barrier {1e3 * self.barrier:.6g} meV; dE_b/dε (meV) {np.array2string(stress, precision=4)}; "
+            f"barrier {1e3 * self.barrier:.6g} meV; dE_b/dε (meV) {np.array2string(1e3 * self.strain, precision=4)}; "
             f"dipole of activation (e Å) {np.array2string(self.dipole, precision=5)}"
         )
 
