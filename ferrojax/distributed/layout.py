@@ -28,6 +28,10 @@ class Whole(struct.PyTreeNode):
         """Rows of all atoms that the topology's ``neighbors`` point to, own atoms first."""
         return rows
 
+    def collect(self, rows: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        """What was added to the rows of ``extend(like)``, summed at home: the transpose of ``extend``."""
+        return rows
+
     def total(self, sums: T) -> T:
         """Sums over all atoms, from the sums over the atoms at hand."""
         return sums

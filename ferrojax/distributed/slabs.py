@@ -64,6 +64,10 @@ class Slabs(struct.PyTreeNode):
         from_right = lax.ppermute(rows[self.to_left], AXIS, [(d, (d - 1) % devices) for d in range(devices)])
         return jnp.concatenate([rows, from_left, from_right])
 
+    def collect(self, rows: Shaped[Array, "..."], like: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
+        """What was added to the rows of ``extend(like)`` goes home the way they came, backwards."""
+        return jax.vjp(self.extend, like)[1](rows)[0]
+
     def own(self, rows: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         """Rows of this slab's atoms out of those of the whole system, zero on padding."""
         return rows.at[self.owned].get(mode="fill", fill_value=0)

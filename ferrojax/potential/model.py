@@ -128,10 +128,9 @@ class Model:
         energy = energy + repulsion_energy(distance, mask, extend(state.numbers), topology.neighbors)
         energy, polarizability = total((energy, polarizability))
         charges = self.formal_charges(state) - jnp.sum(flow, 1)
-        # What flows to a neighbour goes home the way its rows came, backwards.
-        extended, collect = jax.vjp(extend, charges)
-        (received,) = collect(jnp.zeros_like(extended).at[topology.neighbors].add(flow))
-        return Terms(energy, charges + received, flow, polarizability)
+        received = jnp.zeros_like(extend(charges)).at[topology.neighbors].add(flow)
+        charges = charges + topology.layout.collect(received, charges)
+        return Terms(energy, charges, flow, polarizability)
 
     def species(self, state: State) -> Int[Array, " atoms"]:
         """Index of each atom's element in ``config.elements``; 0 for padding."""
