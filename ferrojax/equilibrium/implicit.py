@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from ferrojax.effective.lattice import LatticeState, strain_tensor
 from ferrojax.enthalpy import Enthalpy
+from ferrojax.equilibrium.inputs import checked
+from ferrojax.equilibrium.linear import solve_symmetric
+from ferrojax.equilibrium.stability import check_settled, null_space
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 
-DENSE_LIMIT = 3000  # unknowns; the matrix F_xx is dense
-FORCE_LIMIT = 1e-4  # eV/Å: a point that is farther from rest is none
+__all__ = ["Settled", "check_settled", "settle", "settled_enthalpy"]
 
 
 class Settled(NamedTuple):
@@ -33,10 +34,10 @@ def settle(
     enthalpy: Enthalpy,
     params: Any,
     state: State | LatticeState,
-    strain: Float[Array, "3 3"],
-    field: Float[Array, "3"],
+    strain: Float[Array, "..."],
+    field: Float[Array, "..."],
     free: tuple[int, ...] = (),
-    stress: Float[Array, "3 3"] | None = None,
+    stress: Float[Array, "..."] | None = None,
 ) -> Settled:
     """The stationary point next to a relaxed state as a function of everything else, to be differentiated.
 
@@ -44,29 +45,38 @@ def settle(
 
     Args:
         state: relaxed at the values given: it is the value of the result, and only its derivatives are computed here (check_settled).
-        strain: of the state, whose components that are not free are held. free: Voigt components (0 to 5 for xx yy zz yz xz xy) that
-            follow. stress: outside, eV/Å³, tension positive, per area of the state's own cell.
+        strain: (3, 3), of the state, whose components that are not free are held. field: (3,), V/Å. free: Voigt components (0 to 5 for
+            xx yy zz yz xz xy) that follow. stress: (3, 3), outside, eV/Å³, tension positive, per area of the state's own cell.
 
-    Common displacements that cost nothing are projected out. Raises FerrojaxError above 3000 unknowns.
+    Common displacements that cost nothing are projected out. The solve is dense up to 3000 unknowns, then GMRES; where it has not
+    converged the derivatives are NaN (see ``require_finite``), for inside a compiled function nothing can be raised.
+
+    Raises FerrojaxError for arrays of another shape and for Voigt components that are none.
     """
-    start = jnp.concatenate([state.coordinates.reshape(-1), jnp.zeros(len(free), strain.dtype)])
-    if start.size > DENSE_LIMIT:
-        raise FerrojaxError(f"settle: {start.size} unknowns, more than {DENSE_LIMIT}, too many for a dense solve; take a smaller cell.")
-    null = _null_space(state, start.size)
+    dtype = state.coordinates.dtype
+    strain, field = checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype)
+    load = checked("stress", stress, (3, 3), "eV/Å³", dtype)
+    if sorted(set(free)) != sorted(free) or not set(free) <= set(range(6)):
+        raise FerrojaxError(f"settle: free lists Voigt components from 0 to 5, each once; got {free}.")
+    start = jnp.concatenate([state.coordinates.reshape(-1), jnp.zeros(len(free), dtype)])
+    null = null_space(state, start.size)
     still = jnp.concatenate([jnp.repeat(~state.mobile, 3), jnp.zeros(len(free), bool)])
 
     def slope(x: Array) -> Array:
         def value(x: Array) -> Array:
             coordinates, whole = _unpacked(x, state, strain, free)
-            work = 0.0 if stress is None else jnp.linalg.det(state.cell) * jnp.sum(stress * whole)
-            return enthalpy(params, state.at(coordinates), whole, field) - work
+            return enthalpy(params, state.at(coordinates), whole, field) - _work(state, load, whole)
 
         return jnp.where(still, 0.0, jax.grad(value)(x))
 
+    def without(y: Array) -> Array:
+        return y - null @ (null.T @ y)
+
     def solve(tangent: Any, y: Array) -> Array:
-        matrix = jax.vmap(tangent)(jnp.eye(y.size, dtype=y.dtype)).T
-        matrix = matrix + jnp.diag(still.astype(y.dtype)) + null @ null.T * jnp.max(jnp.abs(jnp.diag(matrix)))
-        return jnp.linalg.solve(matrix, y - null @ (null.T @ y))
+        def operator(v: Array) -> Array:
+            return without(tangent(without(v))) + null @ (null.T @ v) + jnp.where(still, v, 0.0)
+
+        return solve_symmetric(operator, without(y))
 
     x = jax.lax.custom_root(slope, jax.lax.stop_gradient(start), lambda _, guess: guess, solve)
     return Settled(*_unpacked(x, state, strain, free))
@@ -76,45 +86,28 @@ def settled_enthalpy(
     enthalpy: Enthalpy,
     params: Any,
     state: State | LatticeState,
-    strain: Float[Array, "3 3"],
-    field: Float[Array, "3"],
+    strain: Float[Array, "..."],
+    field: Float[Array, "..."],
     free: tuple[int, ...] = (),
-    stress: Float[Array, "3 3"] | None = None,
+    stress: Float[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    """F - V₀ σ:ε at the stationary point of ``settle``, eV; its first derivatives need no solve (Hellmann-Feynman)."""
+    """G = F - V₀ σ:ε at the stationary point of ``settle``, eV; its first derivatives need no solve (Hellmann-Feynman)."""
     point = settle(enthalpy, params, state, strain, field, free, stress)
-    work = 0.0 if stress is None else jnp.linalg.det(state.cell) * jnp.sum(stress * point.strain)
-    return enthalpy(params, state.at(point.coordinates), point.strain, field) - work
+    load = checked("stress", stress, (3, 3), "eV/Å³", state.coordinates.dtype)
+    return enthalpy(params, state.at(point.coordinates), point.strain, jnp.asarray(field)) - _work(state, load, point.strain)
 
 
-def check_settled(
-    enthalpy: Enthalpy, params: Any, state: State | LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"], name: str = "state"
-) -> Float[np.ndarray, " rows3"]:
-    """Eigenvalues of F_xx (eV/Å²), ascending, without the free displacements; FerrojaxError unless the forces vanish."""
-
-    def value(x: Array) -> Array:
-        return enthalpy(params, state.at(x.reshape(-1, 3)), strain, field)
-
-    x = state.coordinates.reshape(-1)
-    largest = float(jnp.max(jnp.abs(jax.grad(value)(x))))
-    if not largest < FORCE_LIMIT:
-        raise FerrojaxError(f"{name}: not at rest, the largest force is {largest:.2g} eV/Å; relax it below {FORCE_LIMIT:g} eV/Å first.")
-    null = _null_space(state, x.size)
-    basis = np.linalg.svd(np.eye(x.size) - np.asarray(null @ null.T))[0][:, : x.size - null.shape[1]]
-    return np.linalg.eigvalsh(basis.T @ np.asarray(jax.hessian(value)(x), float) @ basis)
-
-
-def _null_space(state: State | LatticeState, size: int) -> Float[Array, "size k"]:
-    """Unit vectors of the common displacements that cost nothing; no columns if there are none."""
-    rows = len(state.coordinates)
-    if state.loose is None:
-        return jnp.zeros((size, 0), state.cell.dtype)
-    shift = jnp.einsum("i,ab->iab", state.loose.astype(state.cell.dtype), jnp.eye(3, dtype=state.cell.dtype)).reshape(3 * rows, 3)
-    shift = shift / jnp.sqrt(jnp.sum(state.loose))
-    return jnp.concatenate([shift, jnp.zeros((size - 3 * rows, 3), shift.dtype)])
+def _work(state: State | LatticeState, stress: Array, strain: Array) -> Array:
+    """V₀ σ:ε, eV."""
+    return 0.0 if state.cell is None else jnp.linalg.det(state.cell) * jnp.sum(stress * strain)
 
 
 def _unpacked(x: Array, state: State | LatticeState, strain: Array, free: tuple[int, ...]) -> tuple[Array, Array]:
+    """Coordinates and strain. The free strains are counted in lengths, ε (V/N)^(1/3) N^(1/2), so that all unknowns are as stiff."""
     count = state.coordinates.size
-    loose = strain_tensor(jnp.zeros(6, x.dtype).at[jnp.array(free, int)].set(x[count:])) if free else 0.0
-    return x[:count].reshape(-1, 3), strain + loose
+    if not free:
+        return x.reshape(-1, 3), strain
+    atoms = jnp.sum(state.mobile)
+    scale = (jnp.linalg.det(state.cell) / atoms) ** (1 / 3) * jnp.sqrt(atoms)
+    voigt = jnp.zeros(6, x.dtype).at[jnp.array(free, int)].set(x[count:] / scale)
+    return x[:count].reshape(-1, 3), strain + strain_tensor(voigt)
