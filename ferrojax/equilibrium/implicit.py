@@ -16,11 +16,11 @@ from ferrojax.effective.lattice import LatticeState, strain_tensor
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.equilibrium.inputs import checked
 from ferrojax.equilibrium.linear import solve_symmetric
-from ferrojax.equilibrium.stability import check_settled, null_space
+from ferrojax.equilibrium.stability import FORCE_LIMIT, check_settled, null_space
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 
-__all__ = ["Settled", "check_settled", "settle", "settled_enthalpy"]
+__all__ = ["FORCE_LIMIT", "Settled", "check_settled", "settle", "settled_enthalpy"]
 
 
 class Settled(NamedTuple):

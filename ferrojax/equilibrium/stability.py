@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from ase.data import chemical_symbols
@@ -16,8 +15,9 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
+from ferrojax.equilibrium.expansion import OUTER, along, second_order
 from ferrojax.equilibrium.inputs import check_state, checked
-from ferrojax.equilibrium.linear import DENSE_LIMIT, matrix_of, require_finite
+from ferrojax.equilibrium.linear import DENSE_LIMIT, require_finite
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 from ferrojax.units import FEMTOSECOND
@@ -61,18 +61,31 @@ def soft_mode(
     Dense up to 3000 coordinates, beyond by Lanczos iteration (ARPACK). Raises FerrojaxError if that does not converge.
     """
     check_state(state, "soft_mode")
-    point = _point(state, strain, field)
-    roots, rows, names = _roots(state), len(state.coordinates), _names(state)
+    dtype = state.coordinates.dtype
+    strain, field = checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype)
     if state.coordinates.size <= DENSE_LIMIT:
-        matrix = force_constants(enthalpy, params, state, *point)
-        low, _ = lowest(matrix, state)
-        square, vector = lowest(matrix, state, roots)
-    else:
-        low, _ = _lanczos(enthalpy, params, state, point, np.ones_like(roots))
-        square, vector = _lanczos(enthalpy, params, state, point, roots)
-    moved = vector / roots
-    frequency = math.copysign(math.sqrt(abs(square)), square) * TERAHERTZ
-    return SoftMode(float(low), frequency, (moved / np.linalg.norm(moved)).reshape(rows, 3), names)
+        return softest_of(force_constants(enthalpy, params, state, strain, field), state)
+
+    def product(x: np.ndarray) -> np.ndarray:
+        return np.asarray(along(enthalpy, params, state, strain, field, jnp.pad(jnp.asarray(x), (0, OUTER)))[1], float)[:-OUTER]
+
+    roots = _roots(state)
+    low, _ = _lanczos(product, state, np.ones_like(roots))
+    return _mode(low, *_lanczos(product, state, roots), state)
+
+
+def softest_of(matrix: Float[np.ndarray, "size size"] | Float[Array, "size size"], state: State | LatticeState) -> SoftMode:
+    """The soft mode of force constants that are known."""
+    roots = _roots(state)
+    low, _ = _lowest(np.asarray(matrix, float), _aside(state))
+    return _mode(low, *_lowest(np.asarray(matrix, float) / np.outer(roots, roots), _aside(state, roots)), state)
+
+
+def force_constants(
+    enthalpy: Enthalpy, params: Any, state: State | LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"]
+) -> Float[Array, "size size"]:
+    """∂²F/∂x∂x at the zone centre, eV/Å², rows and columns by atom and axis; the macroscopic field held."""
+    return second_order(enthalpy, params, state, strain, field)[1][:-OUTER, :-OUTER]
 
 
 def check_settled(
@@ -80,22 +93,21 @@ def check_settled(
 ) -> Float[np.ndarray, " count"]:
     """Eigenvalues of F_xx (eV/Å²), ascending, without the free displacements; FerrojaxError unless the forces vanish."""
     check_state(state, name)
-    check_rest(enthalpy, params, state, strain, field, name)
-    matrix, aside = force_constants(enthalpy, params, state, strain, field), _aside(state)
-    values = np.linalg.eigvalsh(_projected(matrix, aside))
+    slope, matrix = second_order(enthalpy, params, state, strain, field)
+    check_rest(slope[:-OUTER], state, name)
+    aside = _aside(state)
+    values = np.linalg.eigvalsh(_projected(matrix[:-OUTER, :-OUTER], aside))
     return values[: len(values) - aside.shape[1]]
 
 
-def check_rest(
-    enthalpy: Enthalpy, params: Any, state: State | LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"], name: str
-) -> None:
+def check_rest(slope: Float[Array, " size"] | Float[np.ndarray, " size"], state: State | LatticeState, name: str) -> None:
     """FerrojaxError unless every force is below 1e-4 eV/Å."""
-    slope = np.abs(np.asarray(_slope(enthalpy, params, state, strain, field)))
-    largest, row = float(slope.max()), int(slope.max(1).argmax())
-    if not largest < FORCE_LIMIT:
+    forces = np.linalg.norm(np.asarray(slope).reshape(-1, 3), axis=1)
+    row = int(forces.argmax())
+    if not forces[row] < FORCE_LIMIT:
         raise FerrojaxError(
-            f"{name}: not at rest, the largest force is {largest:.2g} eV/Å, on {_names(state)[row]}; relax it below {FORCE_LIMIT:g} eV/Å "
-            "first, in the same field."
+            f"{name}: not at rest, the largest force is {forces[row]:.2g} eV/Å, on {_names(state)[row]}; relax it below "
+            f"{FORCE_LIMIT:g} eV/Å first, in the same field."
         )
 
 
@@ -108,27 +120,6 @@ def check_stable(mode: SoftMode, name: str) -> None:
         )
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def force_constants(
-    enthalpy: Enthalpy, params: Any, state: State | LatticeState, strain: Float[Array, "3 3"], field: Float[Array, "3"]
-) -> Float[Array, "rows3 rows3"]:
-    """∂²F/∂x∂x at the zone centre, eV/Å², rows and columns by atom and axis; the macroscopic field held."""
-    start = state.coordinates.reshape(-1)
-    return matrix_of(functools.partial(_product, enthalpy, params, state, strain, field), start.size, start.dtype)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _product(enthalpy, params, state, strain, field, direction) -> Array:
-    """The force constants times a displacement."""
-    slope = jax.grad(lambda x: enthalpy(params, state.at(x.reshape(-1, 3)), strain, field))
-    return jax.jvp(slope, (state.coordinates.reshape(-1),), (direction,))[1]
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _slope(enthalpy, params, state, strain, field) -> Array:
-    return jax.grad(lambda x: enthalpy(params, state.at(x), strain, field))(state.coordinates)
-
-
 def null_space(state: State | LatticeState, size: int) -> Float[Array, "size k"]:
     """Unit vectors of the common displacements that cost nothing; no columns if there are none."""
     rows = len(state.coordinates)
@@ -139,11 +130,16 @@ def null_space(state: State | LatticeState, size: int) -> Float[Array, "size k"]
     return jnp.concatenate([shift, jnp.zeros((size - 3 * rows, 3), shift.dtype)])
 
 
-def lowest(matrix: Any, state: State | LatticeState, roots: np.ndarray | float = 1.0) -> tuple[float, np.ndarray]:
-    """Lowest eigenvalue and eigenvector of force constants over root masses on both sides, free displacements put aside."""
-    scale = np.broadcast_to(roots, len(matrix))
-    values, vectors = np.linalg.eigh(_projected(np.asarray(matrix, float) / np.outer(scale, scale), _aside(state, scale)))
+def _lowest(matrix: np.ndarray, aside: np.ndarray) -> tuple[float, np.ndarray]:
+    values, vectors = np.linalg.eigh(_projected(matrix, aside))
     return float(values[0]), vectors[:, 0]
+
+
+def _mode(stiffness: float, square: float, vector: np.ndarray, state: State | LatticeState) -> SoftMode:
+    """From the lowest eigenvalues of the force constants, plain and over the masses, and the eigenvector of the latter."""
+    moved = vector / _roots(state)
+    frequency = math.copysign(math.sqrt(abs(square)), square) * TERAHERTZ
+    return SoftMode(stiffness, frequency, (moved / np.linalg.norm(moved)).reshape(-1, 3), _names(state))
 
 
 def _projected(matrix: Any, aside: np.ndarray) -> np.ndarray:
@@ -153,18 +149,17 @@ def _projected(matrix: Any, aside: np.ndarray) -> np.ndarray:
     return (whole + whole.T) / 2
 
 
-def _lanczos(enthalpy, params, state, point, roots) -> tuple[float, np.ndarray]:
-    aside = _aside(state, roots)
+def _lanczos(product: Callable[[np.ndarray], np.ndarray], state: State | LatticeState, roots: np.ndarray) -> tuple[float, np.ndarray]:
+    """As _lowest, of products with the force constants alone."""
+    aside, size = _aside(state, roots), len(roots)
 
-    def product(vector: np.ndarray) -> np.ndarray:
-        inside = vector - aside @ (aside.T @ vector)
-        image = np.asarray(_product(enthalpy, params, state, *point, jnp.asarray(inside / roots))) / roots
+    def weighted(vector: np.ndarray) -> np.ndarray:
+        image = product((vector - aside @ (aside.T @ vector)) / roots) / roots
         return image - aside @ (aside.T @ image) + ASIDE * aside @ (aside.T @ vector)
 
-    size = len(roots)
     try:
         # A fixed start: ARPACK's own is random, and numbers should repeat.
-        values, vectors = eigsh(LinearOperator((size, size), product, dtype=float), 1, which="SA", tol=1e-6, v0=np.cos(np.arange(size)))
+        values, vectors = eigsh(LinearOperator((size, size), weighted, dtype=float), 1, which="SA", tol=1e-6, v0=np.cos(np.arange(size)))
     except ArpackNoConvergence:
         raise FerrojaxError(f"soft_mode: Lanczos iteration over {size} coordinates has not converged; take a smaller cell.") from None
     return float(values[0]), vectors[:, 0]
@@ -187,8 +182,3 @@ def _names(state: State | LatticeState) -> tuple[str, ...]:
     if isinstance(state, LatticeState):
         return tuple(f"mode {k}" for k in range(len(state.coordinates)))
     return tuple(f"atom {k} ({chemical_symbols[int(z)]})" for k, z in enumerate(np.asarray(state.numbers)))
-
-
-def _point(state: State | LatticeState, strain: Any, field: Any) -> tuple[Array, Array]:
-    dtype = state.cell.dtype
-    return checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype)

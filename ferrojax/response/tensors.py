@@ -2,112 +2,112 @@
 
 from __future__ import annotations
 
-import functools
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from ferrojax.effective.lattice import LatticeState, strain_tensor
+from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
-from ferrojax.equilibrium.implicit import check_settled, settled_enthalpy
+from ferrojax.equilibrium.inputs import check_state, checked
+from ferrojax.equilibrium.symmetry import point_operations
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_text
+from ferrojax.response.blocks import Blocks, second_derivatives
+from ferrojax.response.invariance import asymmetry, full_tensor
+from ferrojax.response.record import ResponseTensors
 from ferrojax.state import State
 from ferrojax.units import E_PER_A2, EPSILON_0, GPA
 
-SOFT = 1e-4  # eV/Å²: a stiffness below it has no relaxed response
-
-
-@dataclass(frozen=True)
-class ResponseTensors:
-    """Tensors of a relaxed state, Voigt order xx yy zz yz xz xy with η4 = 2 ε_yz, in the usual units.
-
-    Relaxed-ion unless "clamped": elastic: C at fixed field, GPa; elastic_open: at fixed displacement. compliance: at fixed field, 1/TPa.
-    e: proper piezoelectric stress tensor, C/m² (rows: polarization). d: strain tensor, pC/N. chi: susceptibility at fixed strain,
-    chi_free: at fixed stress, both with the electronic part that the enthalpy has. stiffness: lowest eigenvalue of F_xx, eV/Å².
-    """
-
-    elastic: Float[np.ndarray, "6 6"]
-    elastic_clamped: Float[np.ndarray, "6 6"]
-    elastic_open: Float[np.ndarray, "6 6"]
-    compliance: Float[np.ndarray, "6 6"]
-    e: Float[np.ndarray, "3 6"]
-    e_clamped: Float[np.ndarray, "3 6"]
-    d: Float[np.ndarray, "3 6"]
-    chi: Float[np.ndarray, "3 3"]
-    chi_clamped: Float[np.ndarray, "3 3"]
-    chi_free: Float[np.ndarray, "3 3"]
-    stiffness: float
-
-    def table(self) -> str:
-        """All tensors as text with units."""
-        units = {"elastic": "GPa", "compliance": "1/TPa", "e": "C/m²", "d": "pC/N", "chi": "1"}
-        parts = []
-        for name, value in asdict(self).items():
-            if isinstance(value, np.ndarray):
-                rows = np.array2string(np.where(np.abs(value) < 1e-9, 0.0, value), precision=4, suppress_small=True, max_line_width=120)
-                parts.append(f"{name} ({units[name.split('_')[0]]})\n{rows}")
-        return "\n".join([*parts, f"lowest stiffness {self.stiffness:.4g} eV/Å²"])
-
-    def save(self, path: str | Path) -> None:
-        """As JSON."""
-        numbers = {name: np.asarray(value).tolist() for name, value in asdict(self).items()}
-        write_text(Path(path), json.dumps(numbers, indent=1) + "\n")
+SYMMETRY_TOLERANCE = 1e-2  # of the largest component
 
 
 def response_tensors(
-    enthalpy: Enthalpy, params: Any, state: State | LatticeState, strain: Array | None = None, field: Array | None = None
+    enthalpy: Enthalpy,
+    params: Any,
+    state: State | LatticeState,
+    strain: Any = None,
+    field: Any = None,
+    symmetry_tolerance: float = SYMMETRY_TOLERANCE,
 ) -> ResponseTensors:
-    """Tensors of a state relaxed at a strain and field (zero by default), in float64.
+    """Tensors of a state at rest at a strain (3, 3) and field (3,), zero by default, in float64.
 
         C = (1/V) ∂²G/∂η∂η,   e = -(1/V) ∂²G/∂E∂η,   χ = -(1/ε0 V) ∂²G/∂E∂E,   G(η, E) = F(x(η, E), η, E)
 
-    from which C^D = C + eᵀ χ⁻¹ e/ε0 (with 1 + χ for χ), S = C⁻¹, d = e S, χ_free = χ + e S eᵀ/ε0. The field is the reduced
-    one, so e is the proper tensor. An effective Hamiltonian must have clamp="fixed".
+    from which C^D = C + eᵀ ε⁻¹ e with ε = ε0 (1 + χ), S = C⁻¹, d = e S, χ_free = χ + e S eᵀ/ε0, h = ε⁻¹ e and g = (ε + e S eᵀ)⁻¹ d. The
+    field is the reduced one, so e is the proper tensor (``ResponseTensors.improper`` gives the other). V is the volume at zero strain.
     Wu, Vanderbilt and Hamann, Phys. Rev. B 72, 035105 (2005).
 
-    Raises FerrojaxError for a state that is not at rest, or a soft or unstable one: it has no relaxed response.
+    The enthalpy holds the field on all axes: C^D, h and g follow from it. An effective Hamiltonian must have clamp="fixed"; its
+    electrons, which F leaves out, are added to all susceptibilities as ε∞ - 1 of the parameters.
+
+    Under stress C is the second derivative by the symmetric strain of r' = (1 + ε) r, and neither the thermodynamic (Brugger) constants
+    nor those that relate stress to strain: for these see ``ResponseTensors.birch``.
+
+    Raises FerrojaxError for bad input, a state that is not at rest or has a soft mode (it has no relaxed response), a cell that is
+    unstable against strain, a solve that has not converged, and tensors that break the symmetry of the crystal by more than
+    ``symmetry_tolerance`` of their largest component.
     """
-    dtype = state.cell.dtype
-    strain = jnp.zeros((3, 3), dtype) if strain is None else jnp.asarray(strain, dtype)
-    field = jnp.zeros(3, dtype) if field is None else jnp.asarray(field, dtype)
-    lowest = float(check_settled(enthalpy, params, state, strain, field)[0])
-    if lowest < SOFT:
-        raise FerrojaxError(f"response_tensors: no stable minimum, the softest mode has {lowest:.3g} eV/Å²; follow it down.")
-    volume = float(jnp.linalg.det(state.cell))
-    relaxed, clamped = (np.asarray(x) / volume for x in _second(enthalpy, params, state, strain, field))
-    c, e, chi = relaxed[:6, :6], -relaxed[6:, :6], -relaxed[6:, 6:] / EPSILON_0
-    compliance = np.linalg.inv(c)
-    return ResponseTensors(
-        elastic=c / GPA,
-        elastic_clamped=clamped[:6, :6] / GPA,
-        elastic_open=(c + e.T @ np.linalg.inv(EPSILON_0 * (np.eye(3) + chi)) @ e) / GPA,
-        compliance=compliance * GPA * 1e3,
-        e=e * E_PER_A2,
-        e_clamped=-clamped[6:, :6] * E_PER_A2,
-        d=e @ compliance * E_PER_A2 * GPA * 1e3,
-        chi=chi,
-        chi_clamped=-clamped[6:, 6:] / EPSILON_0,
-        chi_free=chi + e @ compliance @ e.T / EPSILON_0,
-        stiffness=lowest,
-    )
+    name, dtype = "response_tensors", state.coordinates.dtype
+    check_state(state, name)
+    if dtype != jnp.float64:
+        raise FerrojaxError(f"{name}: the state is {dtype}; enable x64 (JAX_ENABLE_X64=1) and prepare it with dtype=np.float64.")
+    strain, field = checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype)
+    blocks = second_derivatives(enthalpy, params, state, strain, field)
+    found = _assembled(blocks, params, state)
+    group, rotations = point_operations(state, strain, field)
+    off = {key: asymmetry(full_tensor(found[key], pairs), rotations) for key, pairs in _SHAPES.items()}
+    worst = max(off, key=lambda key: off[key])
+    if not off[worst] <= symmetry_tolerance:
+        raise FerrojaxError(
+            f"{name}: {worst} breaks the symmetry {group} by {100 * off[worst]:.2g} % of its largest component (allowed "
+            f"{100 * symmetry_tolerance:.2g} %); relax the structure with symmetric=True and to smaller forces."
+        )
+    return ResponseTensors(**found, field=np.asarray(field, float), softest=blocks.softest, group=group, asymmetry=off[worst])
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _second(enthalpy, params, state, strain, field) -> tuple[Array, Array]:
-    """∂²G and ∂²F over (η, E), 9 x 9."""
+# The tensors that are checked, and which of their axes are Voigt pairs.
+_SHAPES = {"elastic": (0, 1), "elastic_clamped": (0, 1), "e": (1,), "e_clamped": (1,), "chi": (), "chi_clamped": ()}
 
-    def relaxed(z: Array) -> Array:
-        return settled_enthalpy(enthalpy, params, state, strain + strain_tensor(z[:6]), field + z[6:])
 
-    def clamped(z: Array) -> Array:
-        return enthalpy(params, state, strain + strain_tensor(z[:6]), field + z[6:])
+def _assembled(blocks: Blocks, params: Any, state: State | LatticeState) -> dict[str, Any]:
+    """Every tensor in its unit, by name."""
+    volume = float(np.linalg.det(np.asarray(state.cell, float)))
+    relaxed, clamped = blocks.relaxed / volume, blocks.clamped / volume
+    electrons = (float(params.eps_inf) - 1) * np.eye(3) if isinstance(state, LatticeState) else np.zeros((3, 3))
+    c, e, chi = relaxed[:6, :6], -relaxed[6:, :6], electrons - relaxed[6:, 6:] / EPSILON_0
+    _check_elastic(c)
+    compliance, permittivity = np.linalg.inv(c), EPSILON_0 * (np.eye(3) + chi)
+    d, h = e @ compliance, np.linalg.solve(permittivity, e)
+    picometre = E_PER_A2 * GPA * 1e3  # pC/N of e/eV Å; pm/V likewise
+    return {
+        "elastic": c / GPA,
+        "elastic_clamped": clamped[:6, :6] / GPA,
+        "elastic_open": (c + e.T @ h) / GPA,
+        "compliance": compliance * GPA * 1e3,
+        "e": e * E_PER_A2,
+        "e_clamped": -clamped[6:, :6] * E_PER_A2,
+        "d": d * picometre,
+        "h": h * 10,
+        "g": np.linalg.solve(permittivity + e @ d.T, d) / E_PER_A2,
+        "chi": chi,
+        "chi_clamped": electrons - clamped[6:, 6:] / EPSILON_0,
+        "chi_free": chi + e @ d.T / EPSILON_0,
+        "born": -np.swapaxes(blocks.mixed[:, :, 6:], 1, 2),
+        "internal_strain": -blocks.mixed[:, :, :6],
+        "moved_by_strain": blocks.moved[:, :, :6],
+        "moved_by_field": blocks.moved[:, :, 6:],
+        "polarization": -blocks.slope[6:] / volume * E_PER_A2,
+        "stress": blocks.slope[:6] / volume / GPA,
+        "volume": volume,
+    }
 
-    zero = jnp.zeros(9, strain.dtype)
-    return jax.hessian(relaxed)(zero), jax.hessian(clamped)(zero)
+
+def _check_elastic(c: Float[np.ndarray, "6 6"]) -> None:
+    values, vectors = np.linalg.eigh(c)
+    if not values[0] > 0:
+        shape = np.array2string(vectors[:, 0], precision=2, suppress_small=True)
+        raise FerrojaxError(
+            f"response_tensors: the cell is unstable, strain {shape} (Voigt) has a stiffness of {values[0] / GPA:.3g} GPa; relax the cell "
+            "along it."
+        )
