@@ -25,8 +25,10 @@ class ToyModel:
         self.params = {"repulsion": 2.5, "well": 0.4, "flow": 0.6, "alpha": 1.4}
 
     def formal_charges(self, state):
-        sign = jnp.where(state.numbers % 2 == 0, 1.0, -1.0)
-        return jnp.where(state.numbers > 0, sign, 0.0).astype(state.cell.dtype)
+        return self._formal(state.numbers).astype(state.cell.dtype)
+
+    def _formal(self, numbers):
+        return jnp.where(numbers > 0, jnp.where(numbers % 2 == 0, 1.0, -1.0), 0.0)
 
     def prepare(self, atoms, dtype=np.float64, skin=0.0, k_tolerance=1e-12, slots=None, kgrid=None, name="structure"):
         state = atoms if isinstance(atoms, State) else from_ase(atoms, dtype, name)
@@ -34,18 +36,18 @@ class ToyModel:
         return with_topology(state, self.config.cutoff, skin, k_cutoff, slots=slots, kgrid=kgrid)
 
     def terms(self, params, state):
-        mask = state.topology.mask
+        mask, layout, neighbors = state.topology.mask, state.topology.layout, state.topology.neighbors
         r2 = jnp.where(mask, jnp.sum(edge_vectors(state) ** 2, -1), 1.0)
         r = jnp.sqrt(r2)
         inside = mask & (r < self.config.cutoff)
         envelope = jnp.where(inside, (1 - (r / self.config.cutoff) ** 2) ** 4, 0.0)
         formal = self.formal_charges(state)
-        like = formal[:, None] * formal[state.topology.neighbors]
+        like = formal[:, None] * self._formal(layout.extend(state.numbers))[neighbors]
         pair = params["repulsion"] * jnp.exp(-2.5 * (r - 2.0)) + params["well"] * like * jnp.exp(-(((r - 2.5) / 1.2) ** 2))
         density = jnp.sum(envelope * jnp.exp(-r / 2) * (1 + 0.3 * like), 1)
         flow = params["flow"] * envelope * jnp.exp(-r / 3) * (0.5 * formal + jnp.tanh(density))[:, None]
-        charges = formal - jnp.sum(flow, 1)
-        charges = charges.at[state.topology.neighbors].add(flow)
+        received = jnp.zeros(len(layout.extend(state.numbers)), flow.dtype).at[neighbors].add(flow)
+        charges = formal - jnp.sum(flow, 1) + layout.collect(received, formal)
         vectors = jnp.where(mask[..., None], edge_vectors(state), 0.0)
         local = jnp.einsum("im,imx,imy->xy", envelope, vectors, vectors) * 0.02
         alpha = params["alpha"] * jnp.sum(density) * jnp.eye(3, dtype=r.dtype) * 0.05 + 0.05 * local

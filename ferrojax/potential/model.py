@@ -128,7 +128,7 @@ class Model:
         energy = energy + repulsion_energy(distance, mask, extend(state.numbers), topology.neighbors)
         energy, polarizability = total((energy, polarizability))
         charges = self.formal_charges(state) - jnp.sum(flow, 1)
-        received = jnp.zeros_like(extend(charges)).at[topology.neighbors].add(flow)
+        received = jnp.zeros(len(extend(species)), dtype).at[topology.neighbors].add(flow)
         charges = charges + topology.layout.collect(received, charges)
         return Terms(energy, charges, flow, polarizability)
 

@@ -22,6 +22,7 @@ from flax import struct
 from jaxtyping import Array, Float, Int, Shaped
 
 from ferrojax.distributed.layout import Whole
+from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 
 AXIS = "wave"  # the two members of this axis are the real and the imaginary part of the amplitudes
@@ -33,7 +34,8 @@ class Bloch(Whole):
     owner: the atom that each extended row is an image of; own atoms come first. image: the cell it sits in. cosine, sine: of
     q·(image·cell), with which amplitudes of that row are multiplied. waving: False for an ordinary layout. If True, extended
     rows are read, and sums collected, under a reverse derivative only (``jax.grad``); a forward derivative of that is then one
-    of waves and belongs inside ``along_wave``. Derivatives outside of it are ordinary ones.
+    of waves and belongs inside ``along_wave``; derivatives outside of it are ordinary ones. What is extended are integers, or
+    depends on the positions.
     """
 
     owner: Int[Array, " rows"]
@@ -72,9 +74,16 @@ def with_images(state: State) -> State:
     return state.replace(topology=topology.replace(neighbors=jnp.asarray(listed), layout=layout))
 
 
+def images(state: State) -> Bloch:
+    """The layout of a state of ``with_images``. Raises FerrojaxError for any other."""
+    if not isinstance(state.topology.layout, Bloch):
+        raise FerrojaxError("the state has no list of images; make one with with_images(state).")
+    return state.topology.layout
+
+
 def at_wave(state: State, wave: Float[Array, "3"]) -> State:
     """A state of ``with_images`` for waves exp(iq·r), q in 1/Å."""
-    layout = state.topology.layout
+    layout = images(state)
     angle = layout.image.astype(state.cell.dtype) @ (state.cell @ wave)
     return state.replace(topology=state.topology.replace(layout=layout.replace(cosine=jnp.cos(angle), sine=jnp.sin(angle), waving=True)))
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ferrojax.electrostatics.ewald import inverse_cell
-from ferrojax.response.bloch import along_wave, at_wave
+from ferrojax.response.bloch import along_wave, at_wave, images
 from ferrojax.state import State
 from ferrojax.topology import edge_vectors
 from ferrojax.units import COULOMB
@@ -126,10 +126,9 @@ def _decay(x: Array) -> Array:
 def _dipole(model: Any, state: State, flow: Array, change: Array, wave: Array) -> Array:
     """V P(q) of displacements of amplitude one, (3, atoms, 3): formal charges with their atoms, and flow along the bonds.
 
-        V P = Σ_i Z_i u_i + Σ_ij ∫₀¹ ds exp(-isθ) [δg r + g (u_j exp(iθ) - u_i) - i g r q·((1-s) u_i + s u_j exp(iθ))],   θ = q·r_ij
+    V P = Σ_i Z_i u_i + Σ_ij ∫₀¹ ds exp(-isθ) [δg r + g (u_j exp(iθ) - u_i) - i g r q·((1-s) u_i + s u_j exp(iθ))],   θ = q·r_ij
     """
     atoms = len(state.positions)
-    layout = state.topology.layout
     bond = jnp.where(state.topology.mask[..., None], edge_vectors(state), 0.0)
     flow = jnp.where(state.topology.mask, flow, 0.0)
     theta = bond @ wave
@@ -138,7 +137,7 @@ def _dipole(model: Any, state: State, flow: Array, change: Array, wave: Array) -
     along = jnp.exp(-1j * theta[..., None] * s)
     whole, far = jnp.sum(weights * along, -1), jnp.sum(weights * s * along, -1)
     changed = jnp.einsum("imc,ima,im->ac", change, bond, whole).reshape(3, atoms, 3)
-    other = jax.nn.one_hot(layout.owner[state.topology.neighbors], atoms, dtype=wave.dtype)
+    other = jax.nn.one_hot(images(state).owner[state.topology.neighbors], atoms, dtype=wave.dtype)
     turned = jnp.exp(1j * theta) * flow
     # Sums over bonds of what each of its two ends does, by axis of P and axis of the displacement.
     stretch = model.formal_charges(state) + jnp.einsum("im,imj->j", turned * whole, other) - jnp.sum(flow * whole, 1)

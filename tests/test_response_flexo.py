@@ -1,0 +1,218 @@
+"""Flexoelectric tensors: chains by hand, rocksalt by the literature's lattice sums, and supercells that are bent in earnest."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from rigid_ions import RigidIons, Springs
+from toy_model import ToyModel
+
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.equilibrium.relax import relax
+from ferrojax.errors import FerrojaxError
+from ferrojax.response.bloch import with_images
+from ferrojax.response.flexo import flexo_tensors, flexoelectricity, long_wave, type_two
+from ferrojax.topology import edge_vectors
+from ferrojax.units import E_PER_A, GPA
+
+NO_FIELD, ZERO = jnp.zeros(3), jnp.zeros((3, 3))
+SODIUM, CHLORINE = 22.98977, 35.453
+# PHYSICS.md 4.4: Na-Cl and Cl-Cl (A eV, ρ Å, C eV Å⁶), masses above, images to ±6 primitive cells.
+ROCKSALT = RigidIons({11: 1.0, 17: -1.0}, {(11, 17): (2314.7, 0.2903, 0.0), (17, 17): (1227.2, 0.3214, 29.06)}, 10.0, images=6)
+
+
+def rocksalt(a):
+    return Atoms("NaCl", positions=[[0, 0, 0], [a / 2, 0, 0]], cell=a / 2 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]]), pbc=True)
+
+
+def cubic(tensor):
+    """(L, T, S) of a cubic type-II tensor."""
+    return np.array([tensor[0, 0, 0, 0], tensor[0, 0, 1, 1], tensor[0, 1, 0, 1]])
+
+
+def test_diatomic_chain():
+    """μ = Z/(2ka) (m2 T1 - m1 T2)/M with T_κ = ka²/4 + k_κκ a², PHYSICS.md 4.4; springs that pull alike in all directions."""
+    a, side, k, k11, k22, charge = 3.0, 6.0, 2.3, 0.4, 0.9, 1.3
+    model = Springs({(11, 17, a / 2): k, (11, 11, a): k11, (17, 17, a): k22}, {11: charge, 17: -charge}, cutoff=3.2)
+    state = model.prepare(Atoms("NaCl", positions=[[0, 0, 0], [a / 2, 0, 0]], cell=[a, side, side], pbc=True))
+    found = flexo_tensors(model, model.params, state, weights=np.array([SODIUM, CHLORINE]))
+    first, second = (k * a**2 / 4 + own * a**2 for own in (k11, k22))
+    expected = charge / (2 * k * a) * (CHLORINE * first - SODIUM * second) / (SODIUM + CHLORINE)
+    assert found.type_one[0, 0, 0, 0] / E_PER_A * side**2 == pytest.approx(expected, rel=1e-10)
+    assert found.type_one[1, 1, 0, 0] / E_PER_A * side**2 == pytest.approx(expected, rel=1e-10)
+    np.testing.assert_allclose(found.frozen, 0, atol=1e-12)
+
+
+def test_rocksalt_by_lattice_sums():
+    """The numbers of PHYSICS.md 4.4: sublattice forces, sum rule, both conventions, flexocoupling."""
+    state = ROCKSALT.prepare(rocksalt(5.582567))
+    energy = make_enthalpy(ROCKSALT)(ROCKSALT.params, state, ZERO, NO_FIELD)
+    assert float(energy) == pytest.approx(-8.108926, abs=1e-6)
+    shares = jnp.array([SODIUM, CHLORINE]) / (SODIUM + CHLORINE)
+    wave = jax.jit(lambda: long_wave(ROCKSALT, ROCKSALT.params, with_images(state), NO_FIELD, shares))()
+    forces = np.asarray(wave.forces)
+    for index, expected in (
+        ((0, 0, 0, 0), (7.698553, 8.136835)), ((0, 0, 1, 1), (1.826751, 2.053944)), ((0, 1, 0, 1), (1.811991, 2.068704)),
+    ):  # fmt: skip
+        np.testing.assert_allclose(forces[:, *index], expected, atol=1e-6)
+    found = flexo_tensors(ROCKSALT, ROCKSALT.params, state, weights=np.asarray(shares))
+    np.testing.assert_allclose(cubic(found.total), (0.035623, 0.006562, 0.007278), atol=1e-6)
+    np.testing.assert_allclose(cubic(found.coupling), (1.469, 0.2707, 0.3002), atol=1e-3)
+    equal = flexo_tensors(ROCKSALT, ROCKSALT.params, state, weights="equal")
+    np.testing.assert_allclose(cubic(equal.total), (-0.005313, -0.003470, -0.002754), atol=1e-6)
+    assert found.open_circuit((1, 0, 0)) == pytest.approx(found.total[0, 0, 0, 0] / 3.7381, rel=1e-4)
+    assert "nC/m" in found.table()
+
+
+def elastic_of(forces, volume):
+    """C_αγβδ = [αβ,γδ] + [βγ,αδ] - [βδ,αγ] with [αβ,γδ] = Σ_κ T_κ/Ω (Born and Huang), GPa."""
+    brackets = np.asarray(jnp.sum(forces, 0)) / volume / GPA
+    return np.einsum("abgd->agbd", brackets) + np.einsum("bgad->agbd", brackets) - np.einsum("bdag->agbd", brackets)
+
+
+def test_sublattice_forces_sum_to_the_elastic_tensor():
+    """Σ_κ T_κ against the second derivative of the energy by strain, at the lattice constant without stress, to 1e-8."""
+    enthalpy, state = make_enthalpy(ROCKSALT), ROCKSALT.prepare(rocksalt(5.582567))
+
+    def energy(a, strain):
+        scale = a / 5.582567
+        return enthalpy(ROCKSALT.params, state.replace(positions=state.positions * scale, cell=state.cell * scale), strain, NO_FIELD)
+
+    a, slope, curvature = 5.582567, jax.jit(jax.grad(energy)), jax.jit(jax.grad(jax.grad(energy)))
+    for _ in range(4):
+        a = a - float(slope(a, ZERO) / curvature(a, ZERO))
+    state = ROCKSALT.prepare(rocksalt(a))
+    second = np.asarray(jax.jit(jax.hessian(lambda e: energy(a, (e + e.T) / 2)))(ZERO)) / float(state.volume) / GPA
+    wave = jax.jit(lambda: long_wave(ROCKSALT, ROCKSALT.params, with_images(state), NO_FIELD, jnp.array([0.4, 0.6])))()
+    np.testing.assert_allclose(elastic_of(wave.forces, float(state.volume)), second, atol=1e-8 * second.max())
+    np.testing.assert_allclose(second[[0, 0, 1], [0, 0, 2], [0, 1, 1], [0, 1, 2]], (58.3307, 14.2948, 14.2948), atol=1e-4)
+
+
+@functools.cache
+def zincblende():
+    """Cations and anions off inversion centres, with charges that flow; conventional cell."""
+    model = ToyModel()
+    model.params |= {"repulsion": 1.0, "well": 4.0}  # with the strengths of rock salt it would not be stable
+    return model, bulk("MgF", "zincblende", a=5.0, cubic=True)
+
+
+def bent(model, params, atoms, direction, cells):
+    """-P/(q² U) of the wave that body forces m_κ û exp(iq·z) raise in ``cells`` cells, P from the bonds of the bent crystal; e/Å."""
+    long, q = atoms.repeat((1, 1, cells)), 2 * np.pi / (cells * atoms.cell[2, 2])
+    state, enthalpy = model.prepare(long, np.float64), make_enthalpy(model, long_range="ewald")
+    slope = jax.grad(lambda x: enthalpy(params, state.replace(positions=x.reshape(-1, 3)), ZERO, NO_FIELD))
+    start = state.positions.reshape(-1)
+    column = jax.jit(lambda v: jax.jvp(slope, (start,), (v,))[1])
+    hessian = np.stack([np.asarray(column(v)) for v in jnp.eye(start.size)])
+    mass, phase = long.get_masses(), np.exp(1j * q * long.positions[:, 2])
+    force = (mass * phase)[:, None] * np.eye(3)[direction]
+    moved = np.linalg.lstsq(hessian, force.reshape(-1), rcond=1e-10)[0].reshape(-1, 3)
+    amplitude = (mass * phase.conj()) @ moved[:, direction] / mass.sum()
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+
+    @jax.jit
+    def polarization(x):
+        """Σ over bonds of g r ∫ exp(-iq·r(s)) ds; the formal charges are added below, since they move with their atoms."""
+        here = state.replace(positions=x)
+        bonds, flow = edge_vectors(here), model.terms(params, here).flow
+        places = x[:, None, None, 2] + (nodes + 1) / 2 * bonds[..., 2, None]
+        along = jnp.sum(weights / 2 * jnp.exp(-1j * q * places), -1)
+        return jnp.einsum("im,imx->x", jnp.where(state.topology.mask, flow * along, 0.0), bonds)
+
+    def response(u):
+        h = 1e-4 / np.abs(u).max()
+        values = [np.asarray(polarization(state.positions + k * h * u)) for k in (-2, -1, 1, 2)]
+        return (8 * (values[2] - values[1]) - values[3] + values[0]) / (12 * h)
+
+    formal = np.asarray(model.formal_charges(state)) * phase.conj() @ moved
+    total = formal + response(moved.real) + 1j * response(moved.imag)
+    return -total / (long.get_volume() * q**2 * amplitude)
+
+
+def test_crystal_off_inversion_centres_against_bent_supercells():
+    """Zincblende with charge flow: frozen-ion, internal-strain and lattice parts together; the error falls as q²."""
+    model, atoms = zincblende()
+    found = flexo_tensors(model, model.params, model.prepare(atoms))
+    expected = found.type_one[:, 0, 2, 2] / E_PER_A
+    assert min(abs(cubic(part)[2]) for part in (found.frozen, found.mixed, found.lattice)) > 1e-3 * abs(cubic(found.total)[2])
+    near, far = (bent(model, model.params, atoms, 0, cells) for cells in (6, 9))
+    assert abs(near[1].imag) > abs(near[0].real)  # the piezoelectric part, of first order
+    error = [abs(x[0].real / expected[0] - 1) for x in (near, far)]
+    assert error[1] < 0.02 and error[0] / error[1] == pytest.approx(9**2 / 6**2, rel=0.1)
+    extrapolated = (far[0].real * 9**2 - near[0].real * 6**2) / (9**2 - 6**2)
+    assert extrapolated == pytest.approx(expected[0], rel=1e-3)
+
+
+def test_slopes_by_strain_field_and_parameters_are_those_of_the_whole_calculation():
+    """dμ/d(strain, field, parameter) against a structure relaxed anew, its tensor computed anew."""
+    model, atoms = zincblende()
+    primitive = bulk("MgF", "zincblende", a=5.0)
+    enthalpy, state = make_enthalpy(model), model.prepare(primitive, skin=0.5)
+    shares = jnp.array([0.7, 0.3])
+    images = with_images(state)
+
+    def at(z, state):
+        strain = jnp.array([[z[0], z[1], 0], [z[1], 0, 0], [0, 0, 0]])
+        params = {**model.params, "flow": model.params["flow"] * (1 + z[3])}
+        return flexoelectricity(model, params, state, strain, jnp.array([0.0, 0.0, z[2]]), shares).total
+
+    slopes = jax.jit(jax.jacfwd(at))(jnp.zeros(4), images)
+    again = jax.jit(at)
+    for k, h in enumerate((1e-3, 1e-3, 1e-2, 1e-3)):
+        values = {}
+        for step in (-2, -1, 1, 2):
+            z = jnp.zeros(4).at[k].set(step * h)
+            strain = np.array([[z[0], z[1], 0], [z[1], 0, 0], [0, 0, 0]])
+            params = {**model.params, "flow": model.params["flow"] * (1 + z[3])}
+            strained = primitive.copy()
+            strained.set_cell(primitive.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            field = np.array([0.0, 0.0, z[2]])
+            rest = relax(enthalpy, params, model.prepare(strained, skin=0.5), field, cell=False, force_tolerance=1e-9).state
+            back = rest.positions @ np.linalg.inv(np.eye(3) + strain)  # the same atoms, the strain taken off
+            values[step] = again(z, images.replace(positions=jnp.asarray(back)))
+        slope = (8 * (values[1] - values[-1]) - values[2] + values[-2]) / (12 * h)
+        np.testing.assert_allclose(slopes[..., k], slope, atol=1e-6 * np.abs(slope).max())
+
+
+def test_tensors_turn_with_the_crystal_and_obey_its_symmetry():
+    """Zincblende (-43m): μ of rank four is that of a cube; a rotated crystal has the rotated tensor."""
+    model, _ = zincblende()
+    primitive = bulk("MgF", "zincblende", a=5.0)
+    found = flexo_tensors(model, model.params, model.prepare(primitive))
+    longitudinal, transverse, shear = cubic(found.total)
+    for a in range(3):
+        b = (a + 1) % 3
+        assert found.total[a, a, a, a] == pytest.approx(longitudinal, rel=1e-8)
+        assert found.total[a, a, b, b] == pytest.approx(transverse, rel=1e-8)
+        assert found.total[a, b, a, b] == pytest.approx(shear, rel=1e-8)
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    turn *= np.linalg.det(turn)
+    turned = primitive.copy()
+    turned.set_cell(primitive.cell.array @ turn.T, scale_atoms=True)
+    rotated = flexo_tensors(model, model.params, model.prepare(turned)).total
+    np.testing.assert_allclose(rotated, np.einsum("ai,bj,ck,dl,ijkl->abcd", *[turn] * 4, found.total), atol=1e-9)
+
+
+def test_type_two_is_the_polarization_of_a_strain_gradient():
+    """The same P of a random displacement field from both forms, by its second derivatives and by its strain gradient."""
+    rng = np.random.default_rng(0)
+    first, bend = rng.normal(size=(3, 3, 3, 3)), rng.normal(size=(3, 3, 3))
+    first, bend = first + first.swapaxes(2, 3), bend + bend.swapaxes(1, 2)  # bend: ∂²u_b/∂r_c∂r_d
+    gradient = (np.einsum("bcd->bcd", bend) + np.einsum("cbd->bcd", bend)) / 2  # ∂ε_bc/∂r_d
+    by_strain = np.einsum("adbc,bcd->a", type_two(jnp.asarray(first)), gradient)
+    np.testing.assert_allclose(by_strain, np.einsum("abcd,bcd->a", first, bend), atol=1e-12)
+
+
+def test_refusals():
+    model, atoms = zincblende()
+    state = model.prepare(atoms)
+    with pytest.raises(FerrojaxError, match="'mass', 'equal'"):
+        flexo_tensors(model, model.params, state, weights="heavy")
+    with pytest.raises(FerrojaxError, match="float64"):
+        flexo_tensors(model, model.params, model.prepare(atoms, np.float32))
+    with pytest.raises(FerrojaxError, match="not at rest"):
+        flexo_tensors(model, model.params, state.replace(positions=state.positions.at[0, 0].add(0.05)))
