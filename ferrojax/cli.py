@@ -25,6 +25,7 @@ a first session:
   ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
   ferrojax md config.yaml                                 molecular dynamics; a second call goes on
   ferrojax loop config.yaml                               P-E hysteresis loop
+  ferrojax barrier MODEL up.cif down.cif                  switching path, barrier and its derivatives
 """
 
 TRAIN = """\
@@ -62,6 +63,16 @@ loop.csv, loop.png (P in C/m² against E in kV/cm) and loop.json: remanence, coe
 examples:
   ferrojax loop config.yaml
   ferrojax loop --example > config.yaml                   a commented configuration to start from
+"""
+
+BARRIER = """\
+Minimum-energy path between two structures (climbing-image nudged elastic band or string), its saddle to full precision, and the
+barrier with its derivatives by strain, field and stress. Both structures are relaxed first. The output folder gets path.extxyz,
+path.csv, path.png, saddle.extxyz and barrier.json.
+
+examples:
+  ferrojax barrier runs/pto/best up.cif down.cif --start mode
+  ferrojax barrier runs/pto/best up.cif down.cif --free xx yy zz yz xz xy --field 0 0 0.005 --second
 """
 
 INFO = """\
@@ -115,6 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_simulation(commands, "md", "molecular dynamics from a YAML configuration", MD, _md)
     _add_simulation(commands, "loop", "P-E hysteresis loop from a YAML configuration", LOOP, _loop)
+    _add_barrier(commands)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)
@@ -143,6 +155,22 @@ def _add_simulation(commands: Any, name: str, summary: str, text: str, run: Any)
     parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="YAML file")
     parser.add_argument("--example", action="store_true", help="print a commented configuration and stop")
     parser.add_argument("--progress", action="store_true", help="lines of progress also where there is no terminal")
+
+
+def _add_barrier(commands: Any) -> None:
+    barrier = _command(commands, "barrier", "switching path between two structures, its barrier and derivatives", BARRIER, _barrier)
+    barrier.add_argument("model", type=Path, metavar="MODEL", help="model folder")
+    barrier.add_argument("initial", type=Path, metavar="INITIAL", help="structure, anything ASE reads")
+    barrier.add_argument("final", type=Path, metavar="FINAL", help="structure with the same atoms in the same order")
+    barrier.add_argument("--output", type=Path, default=Path("runs/barrier"), metavar="DIR", help="default runs/barrier")
+    barrier.add_argument("--field", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="V/Å")
+    barrier.add_argument("--free", nargs="+", default=(), metavar="STRAIN", help="strains that follow, of xx yy zz yz xz xy (default none)")
+    barrier.add_argument("--stress", type=float, nargs=6, default=(0.0,) * 6, metavar="S", help="GPa, xx yy zz yz xz xy, tension positive")
+    barrier.add_argument("--images", type=int, default=9, help="both ends included (default 9)")
+    barrier.add_argument("--method", choices=("neb", "string"), default="neb", help="default neb")
+    barrier.add_argument("--start", choices=("linear", "idpp", "mode"), default="linear", help="first path; mode bends it (default linear)")
+    barrier.add_argument("--force-tolerance", type=float, default=0.01, metavar="F", help="of the path, eV/Å (default 0.01)")
+    barrier.add_argument("--second", action="store_true", help="all second derivatives too")
 
 
 def _add_info(commands: Any) -> None:
@@ -194,6 +222,13 @@ def _loop(options: argparse.Namespace) -> None:
 
     for name, value in pe_loop(options.config, options.progress or None).numbers.items():
         print(f"{name}: {value}")
+
+
+def _barrier(options: argparse.Namespace) -> None:
+    from ferrojax.paths.command import run_barrier
+
+    settings = {name: value for name, value in vars(options).items() if name != "run"}
+    run_barrier(**settings)
 
 
 def _wants_example(options: argparse.Namespace, command: str, package: str, name: str) -> bool:

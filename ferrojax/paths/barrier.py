@@ -11,20 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ferrojax.effective.lattice import LatticeState
+from ferrojax.effective.lattice import strain_tensor
 from ferrojax.enthalpy import Enthalpy
-from ferrojax.equilibrium.implicit import check_settled, settled_enthalpy
+from ferrojax.equilibrium.implicit import FORCE_LIMIT, settled_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.state import State
+from ferrojax.paths.endpoints import End, as_point
+from ferrojax.paths.modes import BATCH, STIFF, idle_directions
+from ferrojax.paths.space import Conditions, Point, energy, moving, pack
+from ferrojax.paths.stationary import Stationary, examine, require_minimum, require_saddle
 
-FLAT = 1e-4  # eV/Å²: a saddle with a stiffness as small is degenerate
+LOADS = 15  # strain (Voigt), field, stress (Voigt): what barriers are differentiated by
 
 
 def barrier(
     enthalpy: Enthalpy,
     params: Any,
-    minimum: State | LatticeState,
-    saddle: State | LatticeState,
+    minimum: End,
+    saddle: End,
     strain: Float[Array, "3 3"],
     field: Float[Array, "3"],
     free: tuple[int, ...] = (),
@@ -36,64 +39,135 @@ def barrier(
 
         d²E_b/dλ² = [F_λλ - F_λx F_xx⁻¹ F_xλ] at the saddle less the same at the minimum
 
-    come out by implicit differentiation (see ``settle``, which explains the arguments).
+    come out by implicit differentiation (see ``settle``, which explains the arguments). The strain is added to those that the two
+    Points have of their own, where free components differ; states have none. ``second_derivatives`` takes less time for many loads.
     """
-    above, below = (settled_enthalpy(enthalpy, params, state, strain, field, free, stress) for state in (saddle, minimum))
+    above, below = (
+        settled_enthalpy(enthalpy, params, end.state, strain + end.strain, field, free, stress) for end in map(as_point, (saddle, minimum))
+    )
     return above - below
 
 
 @dataclass(frozen=True)
 class Activation:
-    """A barrier (eV) and what it does: slope by strain (eV), dipole of activation (e Å).
+    """A barrier (eV) and all its first derivatives.
 
-    strain: ∂E_b/∂ε, the activation stress times the volume. dipole: -∂E_b/∂E = M_s - M_m. soft: the one negative
-    eigenvalue of the saddle, eV/Å².
+    strain: ∂E_b/∂ε of what is held, eV; in a fixed cell the difference of stresses times V₀. dipole: -∂E_b/∂E = M_s - M_m, e Å, in the
+    reference cell (activation polarization times V₀). stretch: ε_s - ε_m, the activation strain, -∂E_b/∂σ over V₀. volume: V_s - V_m,
+    Å³, which is ∂E_b/∂p. soft: the one negative eigenvalue of the saddle, eV/Å².
     """
 
     barrier: float
     strain: Float[np.ndarray, "3 3"]
     dipole: Float[np.ndarray, "3"]
+    stretch: Float[np.ndarray, "3 3"]
+    volume: float
     soft: float
 
     def __str__(self) -> str:
-        return (
-            f"barrier {1e3 * self.barrier:.6g} meV; dE_b/dε (meV) {np.array2string(1e3 * self.strain, precision=4)}; "
-            f"dipole of activation (e Å) {np.array2string(self.dipole, precision=5)}"
-        )
+        parts = [
+            f"barrier {1e3 * self.barrier:.6g} meV",
+            f"dE_b/dε (meV) {np.array2string(1e3 * self.strain, precision=4)}",
+            f"dipole of activation (e Å) {np.array2string(self.dipole, precision=5)}",
+            f"strain of activation {np.array2string(self.stretch, precision=6)}",
+            f"volume of activation {self.volume:.6g} Å³",
+        ]
+        return "; ".join(parts)
 
 
 def activation(
     enthalpy: Enthalpy,
     params: Any,
-    minimum: State | LatticeState,
-    saddle: State | LatticeState,
+    minimum: End,
+    saddle: End,
     strain: Array | None = None,
     field: Array | None = None,
+    free: tuple[int, ...] = (),
+    stress: Float[Array, "3 3"] | None = None,
 ) -> Activation:
-    """The barrier at a fixed cell with all first derivatives, both points checked.
+    """The barrier with all first derivatives, both points checked; the arguments are those of ``barrier``.
 
-    Raises FerrojaxError unless the minimum is stable and the saddle has exactly one unstable direction.
+    Raises FerrojaxError unless both are at rest, the minimum is stable and the saddle has exactly one unstable direction.
     """
-    dtype = minimum.cell.dtype
-    strain = jnp.zeros((3, 3), dtype) if strain is None else jnp.asarray(strain, dtype)
-    field = jnp.zeros(3, dtype) if field is None else jnp.asarray(field, dtype)
-    if minimum.coordinates.shape != saddle.coordinates.shape:
-        raise FerrojaxError(f"barrier: the minimum has {len(minimum.coordinates)} rows, the saddle {len(saddle.coordinates)}; match them.")
-    low = check_settled(enthalpy, params, minimum, strain, field, "minimum")
-    if low[0] < FLAT:
-        raise FerrojaxError(f"barrier: the minimum is none, its softest mode has {low[0]:.3g} eV/Å²; follow that mode down.")
-    high = check_settled(enthalpy, params, saddle, strain, field, "saddle")
-    unstable = int(np.sum(high < -FLAT))
-    if unstable != 1 or np.abs(high[1]) < FLAT:
-        raise FerrojaxError(
-            f"barrier: the saddle has {unstable} unstable directions and its next stiffness is {high[1]:.3g} eV/Å²; "
-            "one unstable direction and no flat one are needed."
-        )
-    value, (by_strain, by_field) = _first(enthalpy, params, minimum, saddle, strain, field)
-    by_strain = np.asarray(by_strain + by_strain.T) / 2
-    return Activation(float(value), by_strain, -np.asarray(by_field), float(high[0]))
+    ends = [as_point(end) for end in (minimum, saddle)]
+    dtype = ends[0].strain.dtype
+    conditions = Conditions(
+        params,
+        jnp.zeros(3, dtype) if field is None else jnp.asarray(field, dtype),
+        jnp.zeros((3, 3), dtype) if stress is None else jnp.asarray(stress, dtype),
+        tuple(free),
+    )
+    rows = [len(end.state.coordinates) for end in ends]
+    if rows[0] != rows[1]:
+        raise FerrojaxError(f"barrier: the minimum has {rows[0]} rows, the saddle {rows[1]}; match them.")
+    extra = jnp.zeros((3, 3), dtype) if strain is None else jnp.asarray(strain, dtype)
+    low, high = (examine(enthalpy, conditions, end.replace(strain=end.strain + extra)) for end in ends)
+    return activation_at(enthalpy, conditions, require_minimum(low, "minimum", FORCE_LIMIT), require_saddle(high, FORCE_LIMIT))
+
+
+def activation_at(enthalpy: Enthalpy, conditions: Conditions, minimum: Stationary, saddle: Stationary) -> Activation:
+    """First derivatives by the envelope theorem: those of G at fixed coordinates, two gradients and no solve."""
+    slopes = [np.asarray(_by_load(enthalpy, conditions, end.point, pack(end.point, conditions.free))) for end in (saddle, minimum)]
+    slope = slopes[0] - slopes[1]
+    return Activation(
+        barrier=saddle.energy - minimum.energy,
+        strain=np.asarray(strain_tensor(jnp.asarray(slope[:6] * [1, 1, 1, 2, 2, 2]))),
+        dipole=-slope[6:9],
+        stretch=np.asarray(saddle.point.strain - minimum.point.strain),
+        volume=_volume(saddle.point) - _volume(minimum.point),
+        soft=float(saddle.modes.values[0]),
+    )
+
+
+def second_derivatives(enthalpy: Enthalpy, conditions: Conditions, minimum: Point, saddle: Point) -> Float[np.ndarray, "15 15"]:
+    """All second derivatives of a barrier by held strain (Voigt, η4 = 2ε_yz), field (V/Å) and stress (Voigt, eV/Å³), in this order.
+
+        d²E_b/dλdλ' = [G_λλ' - G_λx G_xx⁻¹ G_xλ'] at the saddle less the same at the minimum
+
+    with common displacements projected out. Rows of free strains vanish, those of a stress on held ones too.
+    """
+    above, below = (_relaxed_curvature(enthalpy, conditions, point) for point in (saddle, minimum))
+    return above - below
+
+
+def _relaxed_curvature(enthalpy: Enthalpy, conditions: Conditions, point: Point) -> Float[np.ndarray, "15 15"]:
+    whole = np.asarray(_whole_hessian(enthalpy, conditions, point, pack(point, conditions.free)), float)
+    matrix, mixed, direct = whole[:-LOADS, :-LOADS], whole[:-LOADS, -LOADS:], whole[-LOADS:, -LOADS:]
+    idle = idle_directions(point.state, conditions.free)
+    response = np.linalg.solve(matrix + STIFF * idle @ idle.T, mixed - idle @ (idle.T @ mixed))
+    relaxed = direct - mixed.T @ response
+    return (relaxed + relaxed.T) / 2
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _first(enthalpy, params, minimum, saddle, strain, field):
-    return jax.value_and_grad(lambda e, f: barrier(enthalpy, params, minimum, saddle, e, f), (0, 1))(strain, field)
+def _whole_hessian(enthalpy: Enthalpy, conditions: Conditions, point: Point, x: Array) -> Float[Array, "whole whole"]:
+    """Second derivatives of G over (x, loads)."""
+    size = x.size
+    moves = jnp.concatenate([moving(point.state, conditions.free), jnp.ones(LOADS, bool)])
+
+    def slope(z: Array) -> Array:
+        gradient = jax.grad(lambda z: _loaded(enthalpy, conditions, point, z[:size], z[size:]))(z)
+        return jnp.where(moves, gradient, 0.0)
+
+    start = jnp.concatenate([x, jnp.zeros(LOADS, x.dtype)])
+    return jax.lax.map(
+        lambda v: jax.jvp(slope, (start,), (jnp.where(moves, v, 0.0),))[1], jnp.eye(start.size, dtype=x.dtype), batch_size=BATCH
+    )
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _by_load(enthalpy: Enthalpy, conditions: Conditions, point: Point, x: Array) -> Float[Array, " loads"]:
+    return jax.grad(functools.partial(_loaded, enthalpy, conditions, point, x))(jnp.zeros(LOADS, x.dtype))
+
+
+def _loaded(enthalpy: Enthalpy, conditions: Conditions, point: Point, x: Array, load: Float[Array, " loads"]) -> Float[Array, ""]:
+    """G at x under additional strain, field and stress."""
+    stress = strain_tensor(load[9:] * jnp.asarray([1, 1, 1, 2, 2, 2], load.dtype))
+    conditions = conditions.replace(field=conditions.field + load[6:9], stress=conditions.stress + stress)
+    return energy(enthalpy, conditions, point.replace(strain=point.strain + strain_tensor(load[:6])), x)
+
+
+def _volume(point: Point) -> float:
+    """Å³; of a lattice, whose energy has it so, to first order in the strain."""
+    volume, strain = np.linalg.det(np.asarray(point.state.cell)), np.asarray(point.strain)
+    return float(volume * (np.linalg.det(np.eye(3) + strain) if point.state.follows_cell else 1.0 + np.trace(strain)))

@@ -1,0 +1,130 @@
+"""Paths and barriers as files: images, tables, a figure."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path as File
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ferrojax.files import write_bytes, write_text
+from ferrojax.paths.barrier import Activation
+from ferrojax.paths.path import Path
+from ferrojax.paths.switching import Switching
+from ferrojax.units import E_PER_A2
+
+BLUE, RED = "#0072B2", "#D55E00"  # of Okabe and Ito's palette
+
+
+def images_of(path: Path) -> list[Atoms]:
+    """The strained images as ASE structures with energy (G, eV) and forces; the polarization (C/m²) in ``info``."""
+    frames = []
+    for k, point in enumerate(path.points):
+        atoms = point.geometry().to_ase()
+        forces = path.forces[k][np.asarray(point.state.mobile)]
+        atoms.calc = SinglePointCalculator(atoms, energy=float(path.energies[k]), forces=forces)
+        atoms.info["polarization"] = path.polarization[k] * E_PER_A2
+        atoms.info["distance"] = float(path.distance[k])
+        if not point.state.follows_cell:
+            atoms.info["strain"] = np.asarray(point.strain)
+        frames.append(atoms)
+    return frames
+
+
+def table_of(path: Path) -> list[dict[str, float]]:
+    """A row an image: distance (Å), energy above the first image (meV), polarization (C/m²), strain (Voigt)."""
+    rows = []
+    for k, point in enumerate(path.points):
+        strain = np.asarray(point.strain)
+        row = {"image": k, "distance_A": float(path.distance[k]), "energy_meV": 1e3 * float(path.energies[k] - path.energies[0])}
+        row |= {f"P{axis}_C_per_m2": float(p) for axis, p in zip("xyz", path.polarization[k] * E_PER_A2)}
+        row |= {f"strain_{a}{b}": float(strain["xyz".index(a), "xyz".index(b)]) for a, b in ("xx", "yy", "zz", "yz", "xz", "xy")}
+        rows.append(row)
+    return rows
+
+
+def save_path(path: Path, folder: str | File) -> None:
+    """``path.extxyz`` (images), ``path.csv`` (``table_of``) and ``path.png`` (``figure_of``) in a folder; each whole or not at all."""
+    from ase.io import write
+
+    folder, text, rows = File(folder), io.StringIO(), table_of(path)
+    write(text, images_of(path), format="extxyz")
+    write_text(folder / "path.extxyz", text.getvalue())
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "path.csv", text.getvalue())
+    image = io.BytesIO()
+    FigureCanvasAgg(figure_of(path)).print_png(image)
+    write_bytes(folder / "path.png", image.getvalue())
+
+
+def save_switching(found: Switching, folder: str | File) -> None:
+    """What ``save_path`` writes, ``barrier.json`` with every number and its unit, ``saddle.extxyz``."""
+    from ase.io import write
+
+    folder, text = File(folder), io.StringIO()
+    save_path(found.path, folder)
+    write(text, found.saddle.point.geometry().to_ase(), format="extxyz")
+    write_text(folder / "saddle.extxyz", text.getvalue())
+    write_text(folder / "barrier.json", json.dumps(summary(found), indent=1) + "\n")
+
+
+def summary(found: Switching) -> dict[str, Any]:
+    """Barriers and derivatives both ways, how well the points converged, the path as a table."""
+    numbers = {
+        "forward": _numbers(found.forward),
+        "backward": _numbers(found.backward),
+        "longest_force_eV_per_A": {"saddle": found.saddle.force, "first": found.first.force, "last": found.last.force},
+        "field_V_per_A": np.asarray(found.path.conditions.field).tolist(),
+        "stress_eV_per_A3": np.asarray(found.path.conditions.stress).tolist(),
+        "free_strains": list(found.path.conditions.free),
+        "path": table_of(found.path),
+    }
+    if found.second is not None:
+        numbers["second_derivatives"] = {
+            "order": "strain xx yy zz yz xz xy (eta4 = 2 eps_yz), field x y z (V/A), stress xx yy zz yz xz xy (eV/A3); eV per product",
+            "values": found.second.tolist(),
+        }
+    return numbers
+
+
+def _numbers(activation: Activation) -> dict[str, Any]:
+    return {
+        "barrier_eV": activation.barrier,
+        "by_strain_eV": activation.strain.tolist(),
+        "dipole_e_A": activation.dipole.tolist(),
+        "activation_strain": activation.stretch.tolist(),
+        "activation_volume_A3": activation.volume,
+        "unstable_mode_eV_per_A2": activation.soft,
+    }
+
+
+def figure_of(path: Path) -> Figure:
+    """Energy and polarization along the path."""
+    figure = Figure(figsize=(5.0, 4.6), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    upper.plot(path.distance, 1e3 * (path.energies - path.energies[0]), "o-", color=BLUE, markersize=4, linewidth=1.2)
+    upper.plot(path.distance[path.top], 1e3 * path.barrier, "o", color=RED, markersize=6)
+    upper.annotate(f"{1e3 * path.barrier:.4g} meV", (path.distance[path.top], 1e3 * path.barrier), (0, -14), textcoords="offset points",
+                   ha="center", fontsize=9)  # fmt: skip
+    upper.set_ylabel("energy (meV)")
+    # Relative to the middle of the ends, on whatever branch the path lies.
+    middle = (path.polarization[0] + path.polarization[-1]) / 2
+    for axis, style in enumerate(("-.", "--", "-")):
+        lower.plot(path.distance, (path.polarization[:, axis] - middle[axis]) * E_PER_A2, style, marker="o", markersize=3, linewidth=1.2,
+                   label=f"$P_{'xyz'[axis]}$")  # fmt: skip
+    lower.axhline(0.0, color="0.7", linewidth=0.7, zorder=0)
+    lower.set(xlabel="distance along the path (Å)", ylabel="polarization (C/m²)\nfrom the middle of the ends")
+    lower.legend(frameon=False, ncols=3)
+    for axes in (upper, lower):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
