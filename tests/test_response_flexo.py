@@ -10,13 +10,13 @@ from ase import Atoms
 from ase.build import bulk
 from rigid_ions import RigidIons, Springs
 from toy_model import ToyModel
+from wave_dipole import wave_dipole
 
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.response.bloch import with_images
 from ferrojax.response.flexo import flexo_tensors, flexoelectricity, long_wave, type_two
-from ferrojax.topology import edge_vectors
 from ferrojax.units import E_PER_A, GPA
 
 NO_FIELD, ZERO = jnp.zeros(3), jnp.zeros((3, 3))
@@ -112,33 +112,16 @@ def bent(model, params, atoms, direction, cells):
     force = (mass * phase)[:, None] * np.eye(3)[direction]
     moved = np.linalg.lstsq(hessian, force.reshape(-1), rcond=1e-10)[0].reshape(-1, 3)
     amplitude = (mass * phase.conj()) @ moved[:, direction] / mass.sum()
-    nodes, weights = np.polynomial.legendre.leggauss(12)
-
-    @jax.jit
-    def polarization(x):
-        """Σ over bonds of g r ∫ exp(-iq·r(s)) ds; the formal charges are added below, since they move with their atoms."""
-        here = state.replace(positions=x)
-        bonds, flow = edge_vectors(here), model.terms(params, here).flow
-        places = x[:, None, None, 2] + (nodes + 1) / 2 * bonds[..., 2, None]
-        along = jnp.sum(weights / 2 * jnp.exp(-1j * q * places), -1)
-        return jnp.einsum("im,imx->x", jnp.where(state.topology.mask, flow * along, 0.0), bonds)
-
-    def response(u):
-        h = 1e-4 / np.abs(u).max()
-        values = [np.asarray(polarization(state.positions + k * h * u)) for k in (-2, -1, 1, 2)]
-        return (8 * (values[2] - values[1]) - values[3] + values[0]) / (12 * h)
-
-    formal = np.asarray(model.formal_charges(state)) * phase.conj() @ moved
-    total = formal + response(moved.real) + 1j * response(moved.imag)
+    total = wave_dipole(model, params, state, moved, np.array([0.0, 0.0, q]))
     return -total / (long.get_volume() * q**2 * amplitude)
 
 
 def test_crystal_off_inversion_centres_against_bent_supercells():
-    """Zincblende with charge flow: frozen-ion, internal-strain and lattice parts together; the error falls as q²."""
+    """Zincblende with charge flow: internal-strain and lattice parts together; the error falls as q²."""
     model, atoms = zincblende()
     found = flexo_tensors(model, model.params, model.prepare(atoms))
     expected = found.type_one[:, 0, 2, 2] / E_PER_A
-    assert min(abs(cubic(part)[2]) for part in (found.frozen, found.mixed, found.lattice)) > 1e-3 * abs(cubic(found.total)[2])
+    assert min(abs(cubic(part)[2]) for part in (found.mixed, found.lattice)) > 0.1 * abs(cubic(found.total)[2])
     near, far = (bent(model, model.params, atoms, 0, cells) for cells in (6, 9))
     assert abs(near[1].imag) > abs(near[0].real)  # the piezoelectric part, of first order
     error = [abs(x[0].real / expected[0] - 1) for x in (near, far)]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from random_model import polar_perovskite, random_model
 from toy_model import ToyModel, rattled_triclinic
+from wave_dipole import wave_dipole
 
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
@@ -41,7 +42,7 @@ def with_field_of_the_wave(model, atoms, response, q):
 
 @pytest.mark.parametrize("name", ["toy", "fast", pytest.param("accurate", marks=pytest.mark.slow)])
 def test_waves_are_those_of_a_supercell(name):
-    """Forces on a wave of random complex amplitude in three cells; the dipole is that of the charges; Φ is Hermitian."""
+    """Forces on and dipole of a wave of random complex amplitude in three cells; the charge is that of the dipole; Φ is Hermitian."""
     model, params, atoms, _, response_at = waves(name)
     cells = 3
     long, q = atoms.repeat((1, 1, cells)), 2 * np.pi * atoms.cell.reciprocal()[2] / cells
@@ -56,6 +57,8 @@ def test_waves_are_those_of_a_supercell(name):
     response = response_at(jnp.asarray(q))
     predicted = np.einsum("iajb,jb->ia", with_field_of_the_wave(model, atoms, response, q), amplitude)
     np.testing.assert_allclose(np.tile(predicted, (cells, 1)), measured, atol=1e-11 * np.abs(measured).max())
+    dipole = wave_dipole(model, params, state, wave, q) / cells
+    np.testing.assert_allclose(np.einsum("aib,ib->a", response.dipole, amplitude), dipole, atol=1e-7)
     phi = np.asarray(response.force_constants)
     np.testing.assert_allclose(phi, phi.transpose(2, 3, 0, 1).conj(), atol=1e-12 * np.abs(phi).max())
     charge = -1j * np.einsum("a,aib->ib", q, response.dipole) / model.config.eps_inf**0.5
