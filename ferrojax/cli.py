@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, simulate, inspect, check data, quick start."""
+"""Command line: train, evaluate, simulate, relax, respond, inspect, check data, quick start."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrojax import __version__
+from ferrojax import __version__, cli_response
 from ferrojax.errors import FerrojaxError
 
 BAD_INPUT = 2
@@ -127,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulation(commands, "md", "molecular dynamics from a YAML configuration", MD, _md)
     _add_simulation(commands, "loop", "P-E hysteresis loop from a YAML configuration", LOOP, _loop)
     _add_barrier(commands)
+    cli_response.add_commands(commands, _command)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)

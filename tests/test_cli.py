@@ -20,7 +20,7 @@ import ferrojax
 from ferrojax import cli
 from ferrojax.errors import FerrojaxError
 
-COMMANDS = (["train"], ["evaluate"], ["md"], ["loop"], ["info"], ["data", "check"], ["quickstart"])
+COMMANDS = (["train"], ["evaluate"], ["md"], ["loop"], ["relax"], ["response"], ["info"], ["data", "check"], ["quickstart"])
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -12,7 +12,6 @@ from ferrojax.effective import strain_tensor
 from ferrojax.equilibrium.implicit import check_settled, settle, settled_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths import activation, barrier
-from ferrojax.response.tensors import response_tensors
 from ferrojax.units import GPA
 
 ALL = (0, 1, 2, 3, 4, 5)
@@ -121,28 +120,6 @@ def test_activation_is_the_difference_of_the_ends():
         activation(one_cell(), params, ends[0], ends[0], strain)
     with pytest.raises(FerrojaxError, match="not at rest"):
         activation(one_cell(), params, low.at(low.coordinates * 1.1), high, strain)
-
-
-def test_response_tensors_of_lead_titanate():
-    """PHYSICS.md 1.3, tetragonal PbTiO3 of the effective Hamiltonian: nine numbers of four or five digits."""
-    params = effective.load_parameters("pbtio3-lda")
-    state, strain = well(params, (0, 0, 1))
-    found = response_tensors(one_cell(), params, state, strain)
-    expected = {
-        ("chi", 0, 0): 358.48, ("chi", 2, 2): 12.176, ("chi_free", 0, 0): 774.48, ("chi_free", 2, 2): 33.72,
-        ("e", 2, 2): 4.1795, ("e", 2, 0): 0.5013, ("e", 0, 4): 24.466,
-        ("elastic", 0, 0): 299.83, ("elastic", 0, 1): 129.91, ("elastic", 0, 2): 112.81, ("elastic", 2, 2): 140.13,
-        ("elastic", 3, 3): 162.52, ("elastic", 5, 5): 351.11, ("d", 2, 2): 48.41, ("d", 2, 0): -11.54, ("d", 0, 4): 150.5,
-    }  # fmt: skip
-    for (name, i, j), value in expected.items():
-        assert getattr(found, name)[i, j] == pytest.approx(value, rel=4e-4), (name, i, j)
-    np.testing.assert_allclose(found.elastic @ found.compliance / 1e3, np.eye(6), atol=1e-10)
-    # 1/s33^D from the inverse at fixed displacement: s^D = s^E - dᵀ (ε^σ)⁻¹ d
-    assert np.linalg.eigvalsh(found.elastic_open - found.elastic).min() > -1e-9
-    assert "C/m²" in found.table()
-    cubic = effective.prepare(params, effective.uniform_state((1, 1, 1)))
-    with pytest.raises(FerrojaxError, match="no stable minimum"):
-        response_tensors(one_cell(), params, cubic)
 
 
 def test_explicit_acoustic_displacements_have_free_translations():
