@@ -1,11 +1,15 @@
 """Time series, phases and fluctuations against processes whose answer is known."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ferrojax import analysis
+from ferrojax import analysis, effective
+from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
-from ferrojax.units import BOLTZMANN, EPSILON_0
+from ferrojax.response.tensors import response_tensors
+from ferrojax.units import BOLTZMANN, EPSILON_0, GPA
 
 
 def autoregressive(coefficient, samples, seed):
@@ -84,3 +88,61 @@ def test_responses_of_a_harmonic_dipole():
     assert analysis.heat_capacity(energy, kelvin) == pytest.approx(BOLTZMANN, rel=0.03)  # two quadratic degrees: k
     with pytest.raises(FerrojaxError, match="temperature above zero"):
         analysis.heat_capacity(energy, 0.0)
+
+
+def records_of(cells, dipoles):
+    """Records of a run that hold these cells and dipoles, and nothing else."""
+    empty = np.zeros(len(cells))
+    blank = dict.fromkeys(("step", "time", "potential", "total", "conserved", "temperature", "field", "stress"), empty)
+    return Records(**blank, dipole=np.asarray(dipoles), cell=np.asarray(cells))
+
+
+def test_thermal_tensors_of_gaussian_fluctuations():
+    """Dipole and strain of a quadratic energy ½ y·K y with a random K, in a skewed cell with a large dipole: cov = kT K⁻¹."""
+    rng, kelvin, count = np.random.default_rng(5), 1.0, 200_000
+    root = rng.normal(size=(9, 9))
+    inverse = np.linalg.inv(root @ root.T + 3 * np.eye(9)) * np.outer([1.0] * 3 + [0.05] * 6, [1.0] * 3 + [0.05] * 6)
+    y = rng.multivariate_normal(np.zeros(9), BOLTZMANN * kelvin * inverse, size=count)
+    cell = np.array([[4.0, 0.1, 0.0], [0.3, 4.2, 0.0], [0.0, -0.2, 4.5]])
+    strain = np.zeros((count, 3, 3))
+    for k, (i, j) in enumerate(effective.lattice.VOIGT):
+        strain[:, i, j] += y[:, 3 + k] / 2
+        strain[:, j, i] += y[:, 3 + k] / 2
+    deformation = np.eye(3) + strain
+    cells = np.einsum("ab,ncb->nac", cell, deformation)
+    dipoles = np.einsum("nab,nb->na", deformation, [3.0, -2.0, 5.0] + y[:, :3])
+    found, volume = analysis.thermal_tensors(records_of(cells, dipoles), kelvin), np.linalg.det(cell)
+
+    def close(value, expected):  # 200,000 samples: 0.3 % of a variance
+        np.testing.assert_allclose(value, expected, atol=0.015 * np.abs(expected).max())
+
+    close(found.chi_free, inverse[:3, :3] / (EPSILON_0 * volume))
+    close(found.d, 100 * inverse[:3, 3:])
+    close(found.compliance, volume * inverse[3:, 3:] * GPA * 1e3)
+    with pytest.raises(FerrojaxError, match="the cell did not move"):
+        analysis.thermal_tensors(records_of(np.array([cell] * 20), dipoles[:20]), kelvin)
+    with pytest.raises(FerrojaxError, match="1 records after discarding 19 of 20"):
+        analysis.thermal_tensors(records_of(cells[:20], dipoles[:20]), kelvin, discard=19)
+
+
+def test_harmonic_fluctuations_give_the_tensors_of_the_relaxed_crystal():
+    """PbTiO3 of the effective Hamiltonian near 0 K: Gaussian modes and strain of its Hessian against response_tensors."""
+    params = effective.load_parameters("pbtio3-lda")
+    well, enthalpy = effective.well(params, (0, 0, 1)), effective.make_enthalpy((1, 1, 1))
+    state = effective.prepare(params, well.state)
+    expected = response_tensors(enthalpy, params, state, well.strain)
+
+    def energy(y):
+        return enthalpy(params, state.at(y[None, :3]), effective.strain_tensor(y[3:]), jnp.zeros(3))
+
+    rest = jnp.concatenate([state.coordinates[0], effective.voigt_strain(well.strain)])
+    covariance = BOLTZMANN * 0.1 * np.linalg.inv(jax.hessian(energy)(rest))
+    y = np.random.default_rng(0).multivariate_normal(rest, covariance, size=200_000)
+    strain = np.array(jax.vmap(effective.strain_tensor)(jnp.asarray(y[:, 3:])))
+    dipole, volume = float(params.charge) * y[:, :3], expected.volume
+    chi = analysis.susceptibility(dipole, volume, 0.1)
+    np.testing.assert_allclose(chi, expected.chi_free - expected.chi_clamped, atol=0.015 * np.abs(expected.chi_free).max())
+    np.testing.assert_allclose(analysis.piezoelectric(dipole, strain, 0.1), expected.d, atol=0.015 * np.abs(expected.d).max())
+    np.testing.assert_allclose(
+        analysis.compliance(strain, volume, 0.1), expected.compliance, atol=0.015 * np.abs(expected.compliance).max()
+    )
