@@ -29,6 +29,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/decomposition.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/clusters.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/differentiating-dynamics.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
+        pytest.param("docs/response.md", marks=pytest.mark.slow),  # compiles derivatives of derivatives
         "README.md",
     ],
 )

@@ -6,12 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase import Atoms
+from lead_titanate import MODEL as TRAINED
 
 from ferrojax import effective
 from ferrojax.effective import strain_tensor
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.equilibrium import linear, relax
 from ferrojax.equilibrium.implicit import check_settled, settle, settled_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths import activation, barrier
+from ferrojax.potential import load_model
+from ferrojax.response.tensors import response_tensors
+from ferrojax.state import apply_strain
 from ferrojax.units import GPA
 
 ALL = (0, 1, 2, 3, 4, 5)
@@ -142,3 +149,106 @@ def test_explicit_acoustic_displacements_have_free_translations():
     ends = [effective.stationary(enthalpy, params, state, ZERO, s * step, clamp="fixed", tolerance=1e-12).state for s in (1, -1)]
     expected = float(jnp.mean(ends[0].modes[..., 2]) - jnp.mean(ends[1].modes[..., 2])) / 2e-4
     assert float(both[0][2]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_free_strain_follows_field_and_stress_by_d_and_s():
+    """dε/dE = d and dε/dσ = S of the response tensors, in both modes; all of the strain free."""
+    params = effective.load_parameters("pbtio3-lda")
+    state, strain = well(params, (0, 0, 1))
+    found = response_tensors(one_cell(), params, state, strain)
+
+    def follows(z):
+        point = settle(one_cell(), params, state, strain, z[6:], ALL, tensor_of(z[:6]))
+        return effective.voigt_strain(point.strain)
+
+    for derivative in (jax.jacfwd, jax.jacrev):
+        slopes = np.asarray(jax.jit(derivative(follows))(jnp.zeros(9)))
+        np.testing.assert_allclose(slopes[:, :6] * GPA * 1e3, found.compliance, atol=1e-8 * np.abs(found.compliance).max())
+        np.testing.assert_allclose(slopes[:, 6:].T * 100, found.d, atol=1e-7 * np.abs(found.d).max())
+
+
+def tensor_of(stress):
+    """Voigt stress, without factors of two."""
+    return strain_tensor(stress * jnp.array([1.0, 1, 1, 2, 2, 2]))
+
+
+def test_wrong_shapes_are_refused():
+    params = effective.load_parameters("pbtio3-lda")
+    state, strain = well(params, (0, 0, 1))
+    for change, words in (
+        ({"strain": jnp.zeros(6)}, r"strain has shape \(6,\)"),
+        ({"field": jnp.zeros(2)}, r"field has shape \(2,\)"),
+        ({"stress": jnp.zeros(6)}, r"stress has shape \(6,\)"),
+        ({"free": (0, 6)}, "free lists Voigt components from 0 to 5"),
+    ):
+        with pytest.raises(FerrojaxError, match=words):
+            settle(one_cell(), params, state, **({"strain": strain, "field": NO_FIELD} | change))
+
+
+@pytest.mark.slow
+def test_4000_modes_without_a_matrix():
+    """11 x 11 x 11 cells, 3993 unknowns, by GMRES: in a uniform field each cell answers as one alone; second derivatives too."""
+    params = effective.load_parameters("pbtio3-lda")
+    state, strain = well(params, (0, 0, 1))
+    shape = (11, 11, 11)
+    large = effective.prepare(params, effective.uniform_state(shape, state.coordinates[0]))
+    enthalpy = effective.make_enthalpy(shape)
+
+    def per_cell(function, crystal, cells):
+        return lambda field: settled_enthalpy(function, params, crystal, strain, field) / cells
+
+    field = jnp.array([0.3, -0.2, 1.0])
+    for derivative in (
+        lambda f: jax.jvp(jax.grad(f), (NO_FIELD,), (field,))[1],
+        lambda f: jax.grad(lambda e: jnp.vdot(jax.grad(f)(e), field))(NO_FIELD),
+    ):
+        expected = jax.jit(lambda d=derivative: d(per_cell(one_cell(), state, 1)))()
+        found = jax.jit(lambda d=derivative: d(per_cell(enthalpy, large, 1331)))()
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+
+
+@functools.cache
+def trained():
+    """Tetragonal PbTiO3 of five atoms, at rest."""
+    model, params, _ = load_model(TRAINED)
+    sites = [(0, 0, 0.094), (0.5, 0.5, 0.556), (0.5, 0.5, 0.978), (0.5, 0, 0.473), (0, 0.5, 0.473)]
+    atoms = Atoms("PbTiO3", scaled_positions=sites, cell=[3.874, 3.874, 4.2], pbc=True)
+    enthalpy, start = make_enthalpy(model), model.prepare(atoms, np.float64, skin=1.0)
+    return enthalpy, jax.tree.map(lambda x: jnp.asarray(x, float), params), relax(enthalpy, params, start, force_tolerance=1e-9).state
+
+
+def trained_at(z):
+    """Strain, field and parameters, all but the embedding changed by a relative amount."""
+    params = trained()[1]
+    scaled = jax.tree_util.tree_map_with_path(lambda path, x: x if "embedding" in str(path) else x * (1 + z[9]), params)
+    return strain_tensor(z[:6]), z[6:9], scaled
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [3000, 0], ids=["dense", "iterative"])
+def test_trained_potential_to_second_order_in_both_modes(limit, monkeypatch):
+    """The relaxed enthalpy by strain, field and parameters at once against energies of structures relaxed anew."""
+    monkeypatch.setattr(linear, "DENSE_LIMIT", limit)
+    enthalpy, _, state = trained()
+
+    def of(z):
+        strain, field, params = trained_at(z)
+        return settled_enthalpy(enthalpy, params, state, strain, field)
+
+    def reconverged(z):
+        strain, field, params = trained_at(z)
+        moved, held = apply_strain(state, strain), jnp.linalg.solve((jnp.eye(3) + strain).T, field)
+        return relax(enthalpy, params, moved, held, cell=False, force_tolerance=1e-7).energy
+
+    zero, rng = jnp.zeros(10), np.random.default_rng(0)
+    step = jnp.asarray([1e-3] * 6 + [4e-3] * 3 + [1e-3]) * jnp.asarray(rng.normal(size=10))
+    slope = jax.jit(jax.grad(of))(zero)
+    assert float(jax.jit(lambda: jax.jvp(of, (zero,), (step,))[1])()) == pytest.approx(float(slope @ step), rel=1e-9)
+    values = {k: reconverged(k * step) for k in (-3, -2, -1, 0, 1, 2, 3)}
+    first = sum(w * (values[k] - values[-k]) for k, w in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60)))
+    second = sum(w * (values[k] + values[-k]) for k, w in ((1, 3 / 2), (2, -3 / 20), (3, 1 / 90))) - 49 / 18 * values[0]
+    assert first == pytest.approx(float(slope @ step), rel=1e-6)
+    forward = jax.jit(lambda: jax.jvp(jax.grad(of), (zero,), (step,))[1])()
+    backward = jax.jit(lambda: jax.grad(lambda z: jax.grad(of)(z) @ step)(zero))()
+    np.testing.assert_allclose(forward, backward, rtol=1e-6, atol=1e-6 * np.abs(forward).max())
+    assert second == pytest.approx(float(forward @ step), rel=1e-5)

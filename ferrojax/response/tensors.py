@@ -42,7 +42,8 @@ def response_tensors(
     electrons, which F leaves out, are added to all susceptibilities as ε∞ - 1 of the parameters.
 
     Under stress C is the second derivative by the symmetric strain of r' = (1 + ε) r, and neither the thermodynamic (Brugger) constants
-    nor those that relate stress to strain: for these see ``ResponseTensors.birch``.
+    nor those that relate the true stress to strain: for these see ``ResponseTensors.birch``. S and d go with this C: they are
+    responses under a load of constant V₀ σ:η.
 
     Raises FerrojaxError for bad input, a state that is not at rest or has a soft mode (it has no relaxed response), a cell that is
     unstable against strain, a solve that has not converged, and tensors that break the symmetry of the crystal by more than
