@@ -125,6 +125,7 @@ def test_thermal_tensors_of_gaussian_fluctuations():
         analysis.thermal_tensors(records_of(cells[:20], dipoles[:20]), kelvin, discard=19)
 
 
+@pytest.mark.slow
 def test_harmonic_fluctuations_give_the_tensors_of_the_relaxed_crystal():
     """PbTiO3 of the effective Hamiltonian near 0 K: Gaussian modes and strain of its Hessian against response_tensors."""
     params = effective.load_parameters("pbtio3-lda")

@@ -81,8 +81,6 @@ def relax(
     Raises FerrojaxError for bad input, if it has not converged after ``max_steps`` iterations or runs away, and if Newton's
     method meets a saddle. A lattice of local modes is relaxed by ``effective.minimise``.
     """
-    if not isinstance(state, State):
-        raise FerrojaxError(f"relax: a {type(state).__name__} is no structure of atoms; relax local modes by effective.minimise.")
     check_state(state, "relax")
     conditions, before = _conditions(state, field, cell, stress), ""
     if symmetric:
