@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from ferrojax.dynamics.run import run
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
+    from ferrojax.equilibrium import relax, relax_many, settle, settled_enthalpy, soft_mode
     from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
     from ferrojax.response.first import born_charges, chi_inf, energy_forces_stress, polarization, polarization_quantum
+    from ferrojax.response.tensors import response_tensors
     from ferrojax.state import State, from_ase, to_ase
     from ferrojax.training.api import train
     from ferrojax.training.evaluate import evaluate
@@ -57,8 +59,14 @@ _HOME = {
     "preset": "potential",
     "read_frames": "data",
     "reference_energy": "data",
+    "relax": "equilibrium",
+    "relax_many": "equilibrium",
+    "response_tensors": "response.tensors",
     "run": "dynamics",
     "save_model": "potential",
+    "settle": "equilibrium",
+    "settled_enthalpy": "equilibrium",
+    "soft_mode": "equilibrium",
     "to_ase": "state",
     "train": "training.api",
 }
@@ -91,8 +99,14 @@ __all__ = [
     "preset",
     "read_frames",
     "reference_energy",
+    "relax",
+    "relax_many",
+    "response_tensors",
     "run",
     "save_model",
+    "settle",
+    "settled_enthalpy",
+    "soft_mode",
     "to_ase",
     "train",
 ]
