@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import spglib
+from ase import Atoms
+from jaxtyping import Float
 
 from ferrojax.equilibrium.symmetry import SYMPREC
 from ferrojax.errors import FerrojaxError
@@ -26,10 +28,14 @@ def save_born(path: str | Path, tensors: ResponseTensors, state: State) -> None:
     atoms = state.to_ase()
     if len(tensors.born) != len(atoms):
         raise FerrojaxError(f"{path}: Born charges of {len(tensors.born)} atoms, but the structure has {len(atoms)}; give its own tensors.")
+    write_text(Path(path), born_text(np.eye(3) + tensors.chi_clamped, tensors.born, atoms, str(path)))
+
+
+def born_text(permittivity: Float[np.ndarray, "3 3"], born: Float[np.ndarray, "atoms 3 3"], atoms: Atoms, name: str) -> str:
+    """What a BORN file of that permittivity and those Z* says. Raises FerrojaxError where spglib finds no symmetry."""
     found = spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=SYMPREC)
     if found is None:
-        raise FerrojaxError(f"{path}: spglib finds no symmetry; check that no atoms coincide.")
-    independent = np.unique(found.equivalent_atoms)
-    rows = [np.eye(3) + tensors.chi_clamped, *tensors.born[independent]]
+        raise FerrojaxError(f"{name}: spglib finds no symmetry; check that no atoms coincide.")
+    rows = [permittivity, *born[np.unique(found.equivalent_atoms)]]
     lines = [f"{COULOMB:.9f}", *("  ".join(f"{x:.10f}" for x in np.ravel(row)) for row in rows)]
-    write_text(Path(path), "\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
