@@ -1,4 +1,4 @@
-"""Arguments of `ferrojax relax` and `ferrojax response`; what they do is imported when they run."""
+"""Arguments of `ferrojax relax`, `response`, `phonons` and `flexo`; what they do is imported when they run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,28 @@ examples:
   ferrojax response --effective pbtio3-lda --direction 0 0 1                             a well of local modes
 """
 
+PHONONS = """\
+Phonon bands along symmetry lines with LO-TO splitting, density of states and zone-centre modes of a relaxed structure,
+by automatic differentiation in the cell itself: no supercells. Writes bands.png, band.yaml (phonopy's), bands.csv and
+total_dos.dat. Give the primitive cell, relaxed in the same field.
+
+examples:
+  ferrojax phonons relaxed.xyz --model runs/pto/best --out runs/phonons
+  ferrojax phonons relaxed.xyz --model runs/pto/best --supercell 4 4 4      POSCAR, FORCE_CONSTANTS, BORN for phonopy too
+"""
+
+FLEXO = """\
+Flexoelectric tensor of a relaxed structure in nC/m at E = 0: P_a = mu_ad,bc d(strain_bc)/dr_d, electrons, internal strain
+and lattice together. The sublattices share a net force by mass, as in a sound wave, or equally; bending does not depend on it.
+
+examples:
+  ferrojax flexo relaxed.xyz --model runs/pto/best
+  ferrojax flexo relaxed.xyz --model runs/pto/best --weights equal --json flexo.json
+"""
+
 
 def add_commands(commands: Any, command: Any) -> None:
-    """Add both to the parser; ``command`` makes one."""
+    """Add them to the parser; ``command`` makes one."""
     parser = command(commands, "relax", "relax a structure in a field, under pressure or stress", RELAX, _relax)
     parser.add_argument("structure", type=Path, metavar="STRUCTURE", help="file that ASE reads; the last structure in it")
     parser.add_argument("--model", type=Path, required=True, help="model folder")
@@ -52,6 +71,25 @@ def add_commands(commands: Any, command: Any) -> None:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write all tensors, those of each atom too")
     parser.add_argument("--born", type=Path, metavar="OUT", help="write phonopy's BORN file")
 
+    parser = command(commands, "phonons", "phonon bands, density of states, files for phonopy", PHONONS, _phonons)
+    _add_relaxed(parser)
+    parser.add_argument("--points", type=int, default=51, metavar="N", help="on each segment (default 51)")
+    mesh = {"type": int, "nargs": 3, "metavar": ("N1", "N2", "N3")}
+    parser.add_argument("--mesh", **mesh, default=(12, 12, 12), help="of the density of states (default 12 12 12)")
+    parser.add_argument("--supercell", **mesh, help="write files for phonopy, exact at the waves of this supercell")
+    parser.add_argument("--out", type=Path, default=Path("runs/phonons"), metavar="DIR", help="default runs/phonons")
+
+    parser = command(commands, "flexo", "flexoelectric tensor", FLEXO, _flexo)
+    _add_relaxed(parser)
+    parser.add_argument("--weights", choices=("mass", "equal"), default="mass", help="shares of the net force (default mass)")
+    parser.add_argument("--json", type=Path, metavar="OUT", help="write all tensors")
+
+
+def _add_relaxed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("structure", type=Path, metavar="STRUCTURE", help="relaxed structure, a file that ASE reads")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    _add_field(parser)
+
 
 def _add_field(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--field", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="electric field, V/Å")
@@ -68,3 +106,16 @@ def _response(options: argparse.Namespace) -> None:
     from ferrojax.response.command import run_response
 
     run_response(options.structure, options.model, options.effective, options.direction, options.field, options.json, options.born)
+
+
+def _phonons(options: argparse.Namespace) -> None:
+    from ferrojax.response.wave_commands import run_phonons
+
+    supercell = options.supercell and tuple(options.supercell)
+    run_phonons(options.structure, options.model, options.field, options.points, tuple(options.mesh), supercell, options.out)
+
+
+def _flexo(options: argparse.Namespace) -> None:
+    from ferrojax.response.wave_commands import run_flexo
+
+    run_flexo(options.structure, options.model, options.field, options.weights, options.json)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.io import read, write
+from ase.io import write
 from ase.io.formats import UnknownFileTypeError, filetype
 from rich.console import Console
 
 from ferrojax import effective
+from ferrojax.data.structure import read_structure
 from ferrojax.effective.lattice import VOIGT
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import relax, space_group
@@ -51,7 +51,7 @@ def run_relax(
     network, params, _ = load_model(model)
     load = stress_tensor(stress) * GPA if stress is not None else -(pressure or 0.0) * GPA * np.eye(3)
     with jax.enable_x64(True):
-        state, enthalpy = network.prepare(_read(structure), np.float64, skin=SKIN, name=str(structure)), make_enthalpy(network)
+        state, enthalpy = network.prepare(read_structure(structure), np.float64, skin=SKIN, name=str(structure)), make_enthalpy(network)
         before = space_group(state)
         # A stress as small as the forces: 1e-5 eV/Å³ is 1.6 MPa.
         found = relax(
@@ -87,7 +87,7 @@ def run_response(
             found = _of_well(lattice, direction)
         else:
             network, params, _ = load_model(model)  # type: ignore[arg-type]
-            state = network.prepare(_read(structure), np.float64, name=str(structure))  # type: ignore[arg-type]
+            state = network.prepare(read_structure(structure), np.float64, name=str(structure))  # type: ignore[arg-type]
             found = response_tensors(make_enthalpy(network), params, state, field=field)
             if born:
                 save_born(born, found, state)
@@ -138,17 +138,6 @@ def _report(found: Relaxation, before: str, stress: np.ndarray) -> str:
 
 def _stable(found: Relaxation) -> bool:
     return found.softest is not None and found.softest.stiffness > 0
-
-
-def _read(path: Path) -> Atoms:
-    """The last structure of a file that ASE reads."""
-    try:
-        atoms: Any = read(str(path))
-    except FileNotFoundError:
-        raise FerrojaxError(f"{path}: there is no such file.") from None
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration, UnknownFileTypeError) as error:
-        raise FerrojaxError(f"{path}: ASE cannot read it ({type(error).__name__}: {error}); check the format.") from None
-    return atoms
 
 
 def _format(path: Path) -> str:

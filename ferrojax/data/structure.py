@@ -1,0 +1,23 @@
+"""One structure from any file that ASE reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.io import read
+from ase.io.formats import UnknownFileTypeError
+
+from ferrojax.errors import FerrojaxError
+
+
+def read_structure(path: Path) -> Atoms:
+    """The last structure of a file. Raises FerrojaxError for a file that is missing or that ASE cannot read."""
+    try:
+        atoms: Any = read(str(path))
+    except FileNotFoundError:
+        raise FerrojaxError(f"{path}: there is no such file.") from None
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration, UnknownFileTypeError) as error:
+        raise FerrojaxError(f"{path}: ASE cannot read it ({type(error).__name__}: {error}); check the format.") from None
+    return atoms
