@@ -23,10 +23,12 @@ End = State | LatticeState | Point
 
 
 def as_point(end: End) -> Point:
-    """A state in its own cell as a point without strain. Raises FerrojaxError for a lattice without its cell."""
+    """A state in its own cell as a point without strain. Raises FerrojaxError for one that is not prepared."""
     point = end if isinstance(end, Point) else Point(end, jnp.zeros((3, 3), end.coordinates.dtype))
     if point.state.cell is None:
         raise FerrojaxError("path: the lattice state has no cell; make it ready with effective.prepare(params, state).")
+    if isinstance(point.state, State) and point.state.topology is None:
+        raise FerrojaxError("path: the state has no topology; make it with model.prepare(atoms, np.float64, skin=1.0).")
     return point
 
 

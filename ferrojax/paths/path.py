@@ -19,9 +19,10 @@ from ferrojax.paths.band import METHODS, Band, Settings, advance, begin
 from ferrojax.paths.branch import dipoles_on_one_branch
 from ferrojax.paths.endpoints import End, ends_of_path
 from ferrojax.paths.images import STARTS, bent, first_images
-from ferrojax.paths.space import Conditions, Point, alike, energy, listed, pack, polarization_of, relist, unpack
+from ferrojax.paths.space import Conditions, Point, alike, energy, pack, polarization_of, relist, separate, stacked, unpack_all
 from ferrojax.paths.stationary import examine, point_energy_force, require_minimum
 
+SAME_PLACE = 0.01  # Å
 REST = 0.05  # eV/Å, the largest force at an end that still passes as relaxed
 
 
@@ -72,6 +73,7 @@ def minimum_energy_path(
     force_tolerance: float = 0.01,
     max_steps: int = 1000,
     mesh: Mesh | None = None,
+    check_ends: bool = True,
 ) -> Path:
     """Minimum-energy path by nudged elastic band or string, with a climbing image, in a field, at fixed strain or under stress.
 
@@ -89,10 +91,11 @@ def minimum_energy_path(
         images: both ends included. start: "linear", "idpp" (``first_images``), the images themselves, or "mode": a straight path is
             settled, ``bent`` by ``bend`` (Å), and settled again, which finds the lower path aside if there is one.
         spring: eV/Å². force_tolerance: eV/Å, on the longest force on an atom or scaled strain of the band.
-        mesh: devices over whose first axis the moving images are shared out.
+        mesh: devices over whose first axis the moving images are shared out. check_ends: whether both ends are minima; it takes their
+            second derivatives.
 
-    Raises FerrojaxError for bad ends (another order of atoms, a soft mode, a cell that is held), a path not converged or without a
-    barrier when it should climb, and a jump of the polarization.
+    Raises FerrojaxError for bad ends (another order of atoms, a soft mode, a cell that is held), a path not converged (a climbing
+    image finds no top where the energy only falls), and a jump of the polarization.
     """
     if method not in METHODS or (isinstance(start, str) and start not in STARTS):
         raise FerrojaxError(
@@ -101,8 +104,11 @@ def minimum_energy_path(
         )
     conditions = conditions_of(params, initial, field, free, stress)
     first, last = alike(ends_of_path(initial, final, conditions.free, conditions.field))
-    for point, name in ((first, "first end"), (last, "second end")):
+    for point, name in ((first, "first end"), (last, "second end")) if check_ends else ():
         require_minimum(examine(enthalpy, conditions, point), name, REST)
+    apart = float(jnp.linalg.norm(pack(last, conditions.free) - pack(first, conditions.free)))
+    if apart < SAME_PLACE:
+        raise FerrojaxError(f"path: the ends are one structure, {apart:.2g} Å apart; give two minima.")
     if isinstance(start, str):
         points = first_images(conditions, first, last, images, start)
     else:
@@ -111,7 +117,7 @@ def minimum_energy_path(
     points, band = settle(points)
     if start == "mode":
         points, band = settle(bent(enthalpy, conditions, points, 1 + int(jnp.argmax(band.energies)), bend))
-    return _finished(enthalpy, conditions, points, band, climb)
+    return _finished(enthalpy, conditions, points, band)
 
 
 def conditions_of(
@@ -151,12 +157,13 @@ def _settle(
     band, inner = begin(whole[1:-1]), points[1:-1]
     while True:
         before = int(band.steps)
-        images, band = _shared((_stacked(inner), band), mesh, len(inner))
+        images, band = _shared((stacked(inner), band), mesh, len(inner))
         band = advance(enthalpy, conditions, settings, images, ends, energies, band, jnp.asarray(max_steps, jnp.int32))
         rested = float(band.force) <= float(settings.tolerance)
         steps = int(band.steps)
-        inner = [unpack(x, point, conditions.free) for x, point in zip(band.x, inner)]
-        if rested and all(bool(listed(point)) for point in inner):
+        images, valid = unpack_all(band.x, images, conditions.free)
+        inner = separate(images)
+        if rested and bool(valid):
             return [like, *inner, points[-1]], band
         if not np.isfinite(float(band.force)) or steps >= max_steps or (steps == before and not rested):
             raise FerrojaxError(
@@ -166,17 +173,12 @@ def _settle(
         inner = alike([relist(point) for point in inner])
 
 
-def _finished(enthalpy: Enthalpy, conditions: Conditions, points: list[Point], band: Band, climb: bool) -> Path:
-    """The path with what is measured along it. Raises FerrojaxError if the highest image is an end, and for a jump of the dipole."""
+def _finished(enthalpy: Enthalpy, conditions: Conditions, points: list[Point], band: Band) -> Path:
+    """The path with what is measured along it. Raises FerrojaxError for a jump of the dipole."""
     x = jnp.stack([pack(point, conditions.free) for point in points])
     gaps = jnp.pad(jnp.diff(x, axis=0), ((1, 1), (0, 0)))
-    rows = [_measured(enthalpy, conditions, *row) for row in zip(points, x, gaps[:-1], gaps[1:])]
-    energies, slopes, moments, behind, ahead = (np.asarray(column, float) for column in zip(*rows))
-    if climb and not 0 < np.argmax(energies) < len(points) - 1:
-        raise FerrojaxError(
-            f"path: no barrier, the highest image is an end ({energies[0]:.6g} and {energies[-1]:.6g} eV at the ends); "
-            "use climb=False for a path that only falls."
-        )
+    columns = _measured(enthalpy, conditions, stacked(points), x, gaps[:-1], gaps[1:])
+    energies, slopes, moments, behind, ahead = (np.asarray(column, float) for column in columns)
     dipoles = dipoles_on_one_branch(moments, (ahead[:-1] + behind[1:]) / 2, np.asarray(points[0].state.cell, float))
     return Path(
         points=points,
@@ -192,25 +194,23 @@ def _finished(enthalpy: Enthalpy, conditions: Conditions, points: list[Point], b
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _measured(enthalpy: Enthalpy, conditions: Conditions, like: Point, x: Array, *steps: Array) -> tuple[Array, ...]:
-    """Energy, force, dipole, and how the dipole changes at first order in each of the steps."""
+def _measured(enthalpy: Enthalpy, conditions: Conditions, points: Point, x: Array, *steps: Array) -> tuple[Array, ...]:
+    """Of all images: energy, force, dipole, and how the dipole changes at first order in each of the steps."""
 
-    def value(x: Array, field: Array) -> Array:
-        return energy(enthalpy, conditions.replace(field=field), like, x)
+    def one(like: Point, x: Array, *steps: Array) -> tuple[Array, ...]:
+        def value(x: Array, field: Array) -> Array:
+            return energy(enthalpy, conditions.replace(field=field), like, x)
 
-    (level, (slope, moment)), change = jax.linearize(lambda x: jax.value_and_grad(value, (0, 1))(x, conditions.field), x)
-    return level, -slope, -moment, *(-change(step)[1][1] for step in steps)
+        (level, (slope, moment)), change = jax.linearize(lambda x: jax.value_and_grad(value, (0, 1))(x, conditions.field), x)
+        return level, -slope, -moment, *(-change(step)[1][1] for step in steps)
+
+    return jax.vmap(one)(points, x, *steps)
 
 
 def _on_strained(slope: Float[np.ndarray, " n"], point: Point) -> Float[np.ndarray, "rows 3"]:
     """Forces on the coordinates as they are in the strained cell: R' = R (I + ε)ᵀ."""
     rows = slope[: point.state.coordinates.size].reshape(-1, 3)
     return rows @ np.linalg.inv(np.eye(3) + np.asarray(point.strain)) if point.state.follows_cell else rows
-
-
-def _stacked(points: list[Point]) -> Point:
-    """Points of one shape with a leading axis."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *alike(points))
 
 
 def _shared(tree: tuple[Point, Band], mesh: Mesh | None, count: int) -> tuple[Point, Band]:

@@ -54,12 +54,14 @@ def scales(state: State | LatticeState, free: tuple[int, ...]) -> Float[Array, "
     return length * jnp.asarray([1.0 if k < 3 else 0.5**0.5 for k in free], state.cell.dtype)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def pack(point: Point, free: tuple[int, ...]) -> Float[Array, " n"]:
     """Vector x = (coordinates, J ε) of a point, Å."""
     shares = voigt_strain(point.strain)[jnp.array(free, int)] * scales(point.state, free)
     return jnp.concatenate([point.state.coordinates.reshape(-1), shares])
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def unpack(x: Float[Array, " n"], like: Point, free: tuple[int, ...]) -> Point:
     """The point at x; components of the strain that are not free are those of ``like``."""
     count = like.state.coordinates.size
@@ -95,6 +97,7 @@ def longest(x: Float[Array, " n"], like: Point) -> Float[Array, ""]:
     return jnp.maximum(rows, jnp.max(jnp.abs(x[count:]), initial=0.0))
 
 
+@jax.jit
 def listed(point: Point) -> Bool[Array, ""]:
     """Whether the topology holds every pair of the strained structure; jit-safe."""
     here = point.geometry()
@@ -110,11 +113,30 @@ def relist(point: Point) -> Point:
 def alike(points: Sequence[Point]) -> list[Point]:
     """The points with topologies of one shape, for one compiled function or one batch."""
     states = [point.state for point in points if isinstance(point.state, State)]
-    return [point.replace(state=state) for point, state in zip(points, common_shapes(states))] if states else list(points)
+    shapes = {(state.topology.mask.shape, state.topology.kgrid) for state in states}
+    return [point.replace(state=state) for point, state in zip(points, common_shapes(states))] if len(shapes) > 1 else list(points)
 
 
-def polarization_of(moment: Float[Array, "3"], point: Point) -> Float[np.ndarray, "3"]:
+def stacked(points: Sequence[Point]) -> Point:
+    """Points of one shape with a leading axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *alike(points))
+
+
+def separate(points: Point) -> list[Point]:
+    """The points along a leading axis."""
+    leaves, tree = jax.tree.flatten(points)
+    return [jax.tree.unflatten(tree, row) for row in zip(*leaves)]
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def unpack_all(x: Float[Array, "points n"], like: Point, free: tuple[int, ...]) -> tuple[Point, Bool[Array, ""]]:
+    """``unpack`` along a leading axis, and whether all topologies still hold."""
+    points = jax.vmap(lambda x, like: unpack(x, like, free))(x, like)
+    return points, jnp.all(jax.vmap(listed)(points))
+
+
+def polarization_of(moment: Float[np.ndarray, "3"], point: Point) -> Float[np.ndarray, "3"]:
     """P = (I + ε) M / V of a strained structure, e/Å²; of a lattice M / V₀."""
     here = point.geometry()
     carried = np.eye(3) + np.asarray(point.strain) if here.follows_cell else np.eye(3)
-    return carried @ np.asarray(moment) / abs(np.linalg.det(np.asarray(here.cell)))
+    return carried @ moment / abs(np.linalg.det(np.asarray(here.cell)))

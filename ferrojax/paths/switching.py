@@ -62,7 +62,7 @@ def switching_barrier(
     conditions = conditions_of(params, initial, field, free, stress)
     ends = alike(ends_of_path(initial, final, conditions.free, conditions.field))
     first, last = (refine_minimum(enthalpy, conditions, end, tolerance) for end in ends)
-    found = minimum_energy_path(enthalpy, params, first.point, last.point, field, free, stress, **path)
+    found = minimum_energy_path(enthalpy, params, first.point, last.point, field, free, stress, check_ends=False, **path)
     top = examine(enthalpy, conditions, found.points[found.top])
     if top.unstable > 1:
         raise FerrojaxError(
