@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 from ase import Atoms
+from ase.geometry import find_mic
 from ase.mep import NEB
 from ase.optimize import BFGS, FIRE
 from potential import environment, write_json
@@ -42,13 +43,12 @@ class Material:
         self.enthalpy = make_enthalpy(self.model)
         unit = Atoms("PbTiO3", scaled_positions=SITES, cell=[3.874, 3.874, 4.2], pbc=True)
         start = self.model.prepare(unit, np.float64, skin=1.0)
-        self.up = relax(self.enthalpy, self.params, start, cell=np.eye(3), force_tolerance=1e-6).state.to_ase().repeat(n)
-        self.down = self.up.copy()
-        self.down.positions[:, 2] *= -1
-        # To the images nearest to the first end, for ASE, which takes positions as they are.
-        delta = self.down.get_scaled_positions(wrap=False) - self.up.get_scaled_positions(wrap=False)
-        shift = delta - np.round(delta)
-        self.down.set_scaled_positions(self.up.get_scaled_positions(wrap=False) + shift - shift.mean(0))
+        up = relax(self.enthalpy, self.params, start, cell=np.eye(3), force_tolerance=1e-6).state.to_ase()
+        down = up.copy()
+        # Every atom at its image nearest to the first end: so ASE wants it, and so cells can be repeated.
+        shift = find_mic(up.positions * [0.0, 0.0, -2.0], up.cell)[0]
+        down.positions = up.positions + shift - shift.mean(0)
+        self.up, self.down = up.repeat(n), down.repeat(n)
 
     def ends(self) -> list[Any]:
         """Both as states."""

@@ -5,12 +5,14 @@ import warnings
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase import Atoms
 from random_model import polar_perovskite
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.paths import match_atoms
+from ferrojax.paths import Point, conditions_of, match_atoms
 from ferrojax.paths.branch import dipoles_on_one_branch
 from ferrojax.paths.endpoints import ends_of_path
+from ferrojax.paths.images import first_images
 from ferrojax.paths.space import pack, polarization_of, relist, unpack
 from ferrojax.state import from_ase
 from ferrojax.topology import with_topology
@@ -124,3 +126,11 @@ def test_polarization_of_a_strained_point():
     strained = point.geometry()
     direct = charges @ np.asarray(strained.positions) / float(strained.volume)
     np.testing.assert_allclose(polarization_of(charges @ atoms.positions, point), direct, atol=1e-12)
+
+
+def test_atoms_that_meet_on_the_way_are_named():
+    """Two oxygens that trade places along a straight line."""
+    atoms = Atoms("O2", positions=[[0, 0, 0], [0, 0, 2.0]], cell=[8.0] * 3, pbc=True)
+    ends = [Point(state_of(a), jnp.zeros((3, 3))) for a in (atoms, atoms[[1, 0]])]
+    with pytest.raises(FerrojaxError, match=r"image 1 of the first path: atoms \d and \d are at the same place; .*start='idpp'"):
+        first_images(conditions_of(None, ends[0]), *ends, images=3)

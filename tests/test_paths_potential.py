@@ -7,6 +7,7 @@ import re
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ase.geometry import find_mic
 from ase.io import read, write
 from ase.mep import NEB
 from ase.optimize import BFGS
@@ -29,10 +30,10 @@ def material():
 
 def up_and_down(n):
     """Tetragonal PbTiO3 relaxed with its cell, and its mirror image, of n³ cells."""
-    up = lead_titanate_cell()[-1].to_ase().repeat(n)
+    up = lead_titanate_cell()[-1].to_ase()
     down = up.copy()
-    down.positions[:, 2] *= -1
-    return up, down
+    down.positions += find_mic(up.positions * [0.0, 0.0, -2.0], up.cell)[0]  # every atom stays in its cell when those are repeated
+    return up.repeat(n), down.repeat(n)
 
 
 def states(n):

@@ -21,7 +21,7 @@ def first_images(conditions: Conditions, initial: Point, final: Point, images: i
         linear: x(t) = (1 - t) x_A + t x_B
         idpp:   coordinates whose pair distances are interpolated best (Smidstrup et al., J. Chem. Phys. 140, 214106 (2014)), by ASE
 
-    Raises FerrojaxError for fewer than 3 images, and for IDPP of a lattice, which has no pair distances.
+    Raises FerrojaxError for fewer than 3 images, for atoms that meet on the way, and for IDPP of a lattice, which has no pair distances.
     """
     if images < 3:
         raise FerrojaxError(f"path: {images} images leave nothing between the endpoints; give at least 3.")
@@ -30,7 +30,14 @@ def first_images(conditions: Conditions, initial: Point, final: Point, images: i
     path = (1 - share) * ends[0] + share * ends[1]
     if start == "idpp":
         path = path.at[:, : initial.state.coordinates.size].set(_by_pair_distances(path, initial, conditions))
-    return alike([relist(unpack(x, initial, conditions.free)) for x in path])
+    return alike([_image(k, x, initial, conditions) for k, x in enumerate(path)])
+
+
+def _image(number: int, x: Array, like: Point, conditions: Conditions) -> Point:
+    try:
+        return relist(unpack(x, like, conditions.free))
+    except FerrojaxError as error:
+        raise FerrojaxError(f"path: image {number} of the first path: {error} Match the atoms of the ends, or take start='idpp'.") from None
 
 
 def bent(enthalpy: Enthalpy, conditions: Conditions, points: list[Point], top: int, bend: float) -> list[Point]:
