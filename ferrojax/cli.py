@@ -94,8 +94,8 @@ examples:
 
 QUICKSTART = """\
 Train briefly on the PbTiO3 data that ships with ferrojax, evaluate, relax the tetragonal phase, print polarization,
-Born charges and dielectric constant, reverse the polarization with a field in a short molecular dynamics run,
-and write one report.
+Born charges and dielectric constant, the switching barrier with its slopes in strain and field and the flexoelectric
+tensor, reverse the polarization with a field in a short molecular dynamics run, and write one report.
 
 examples:
   ferrojax quickstart

@@ -50,7 +50,7 @@ def test_report_is_whole_and_finite(finished):
         return [value] if isinstance(value, float | int) else []
 
     assert np.isfinite(numbers(report)).all()
-    assert set(report["seconds"]) == {"training", "statics", "dynamics"}
+    assert set(report["seconds"]) == {"training", "statics", "derivatives", "dynamics"}
     switching = report["switching"]
     assert switching["atoms"] == 5 and len(switching["time_fs"]) == len(switching["field_V_per_A"]) == len(
         switching["polarization_C_per_m2"]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from lead_titanate import lead_titanate_cell
 from rigid_ions import RigidIons, Springs
 from toy_model import ToyModel
 from wave_dipole import wave_dipole
@@ -17,6 +18,7 @@ from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.response.bloch import with_images
 from ferrojax.response.flexo import flexo_tensors, flexoelectricity, long_wave, type_two
+from ferrojax.response.tensors import response_tensors
 from ferrojax.units import E_PER_A, GPA
 
 NO_FIELD, ZERO = jnp.zeros(3), jnp.zeros((3, 3))
@@ -34,7 +36,7 @@ def cubic(tensor):
     return np.array([tensor[0, 0, 0, 0], tensor[0, 0, 1, 1], tensor[0, 1, 0, 1]])
 
 
-def test_diatomic_chain():
+def test_diatomic_chain(claim):
     """μ = Z/(2ka) (m2 T1 - m1 T2)/M with T_κ = ka²/4 + k_κκ a², PHYSICS.md 4.4; springs that pull alike in all directions."""
     a, side, k, k11, k22, charge = 3.0, 6.0, 2.3, 0.4, 0.9, 1.3
     model = Springs({(11, 17, a / 2): k, (11, 11, a): k11, (17, 17, a): k22}, {11: charge, 17: -charge}, cutoff=3.2)
@@ -42,12 +44,12 @@ def test_diatomic_chain():
     found = flexo_tensors(model, model.params, state, weights=np.array([SODIUM, CHLORINE]))
     first, second = (k * a**2 / 4 + own * a**2 for own in (k11, k22))
     expected = charge / (2 * k * a) * (CHLORINE * first - SODIUM * second) / (SODIUM + CHLORINE)
-    assert found.type_one[0, 0, 0, 0] / E_PER_A * side**2 == pytest.approx(expected, rel=1e-10)
-    assert found.type_one[1, 1, 0, 0] / E_PER_A * side**2 == pytest.approx(expected, rel=1e-10)
+    longitudinal, transverse = found.type_one[0, 0, 0, 0], found.type_one[1, 1, 0, 0]
+    claim("D-flexo-chain", max(abs(mu / E_PER_A * side**2 / expected - 1) for mu in (longitudinal, transverse)))
     np.testing.assert_allclose(found.frozen, 0, atol=1e-12)
 
 
-def test_rocksalt_by_lattice_sums():
+def test_rocksalt_by_lattice_sums(claim):
     """The numbers of PHYSICS.md 4.4: sublattice forces, sum rule, both conventions, flexocoupling."""
     state = ROCKSALT.prepare(rocksalt(5.582567))
     energy = make_enthalpy(ROCKSALT)(ROCKSALT.params, state, ZERO, NO_FIELD)
@@ -59,11 +61,12 @@ def test_rocksalt_by_lattice_sums():
         ((0, 0, 0, 0), (7.698553, 8.136835)), ((0, 0, 1, 1), (1.826751, 2.053944)), ((0, 1, 0, 1), (1.811991, 2.068704)),
     ):  # fmt: skip
         np.testing.assert_allclose(forces[:, *index], expected, atol=1e-6)
+    np.testing.assert_allclose(elastic_of(wave.forces, float(state.volume))[[0, 0], [0, 0], [0, 1], [0, 1]], (58.3307, 14.2948), atol=2e-4)
     found = flexo_tensors(ROCKSALT, ROCKSALT.params, state, weights=np.asarray(shares))
-    np.testing.assert_allclose(cubic(found.total), (0.035623, 0.006562, 0.007278), atol=1e-6)
+    by_mass = np.abs(cubic(found.total) - (0.035623, 0.006562, 0.007278)).max()
     np.testing.assert_allclose(cubic(found.coupling), (1.469, 0.2707, 0.3002), atol=1e-3)
     equal = flexo_tensors(ROCKSALT, ROCKSALT.params, state, weights="equal")
-    np.testing.assert_allclose(cubic(equal.total), (-0.005313, -0.003470, -0.002754), atol=1e-6)
+    claim("D-flexo-nacl", max(by_mass, np.abs(cubic(equal.total) - (-0.005313, -0.003470, -0.002754)).max()))
     assert found.open_circuit((1, 0, 0)) == pytest.approx(found.total[0, 0, 0, 0] / 3.7381, rel=1e-4)
     assert "nC/m" in found.table()
 
@@ -74,22 +77,26 @@ def elastic_of(forces, volume):
     return np.einsum("abgd->agbd", brackets) + np.einsum("bgad->agbd", brackets) - np.einsum("bdag->agbd", brackets)
 
 
-def test_sublattice_forces_sum_to_the_elastic_tensor():
-    """Σ_κ T_κ against the second derivative of the energy by strain, at the lattice constant without stress, to 1e-8."""
-    enthalpy, state = make_enthalpy(ROCKSALT), ROCKSALT.prepare(rocksalt(5.582567))
+def test_sublattice_forces_sum_to_the_elastic_tensor(claim):
+    """Σ_κ T_κ against the second derivative of the energy by strain, at the lattice constant without stress, to 1e-8.
+
+    Pairs within a sphere: those of a parallelepiped of cells are not cubic and leave some shear stress at any lattice constant.
+    """
+    model = RigidIons({11: 1.0, 17: -1.0}, {(11, 17): (2314.7, 0.2903, 0.0), (17, 17): (1227.2, 0.3214, 29.06)}, 14.0)
+    enthalpy, state = make_enthalpy(model), model.prepare(rocksalt(5.582567), skin=0.1)
 
     def energy(a, strain):
         scale = a / 5.582567
-        return enthalpy(ROCKSALT.params, state.replace(positions=state.positions * scale, cell=state.cell * scale), strain, NO_FIELD)
+        return enthalpy(model.params, state.replace(positions=state.positions * scale, cell=state.cell * scale), strain, NO_FIELD)
 
     a, slope, curvature = 5.582567, jax.jit(jax.grad(energy)), jax.jit(jax.grad(jax.grad(energy)))
     for _ in range(4):
         a = a - float(slope(a, ZERO) / curvature(a, ZERO))
-    state = ROCKSALT.prepare(rocksalt(a))
-    second = np.asarray(jax.jit(jax.hessian(lambda e: energy(a, (e + e.T) / 2)))(ZERO)) / float(state.volume) / GPA
-    wave = jax.jit(lambda: long_wave(ROCKSALT, ROCKSALT.params, with_images(state), NO_FIELD, jnp.array([0.4, 0.6])))()
-    np.testing.assert_allclose(elastic_of(wave.forces, float(state.volume)), second, atol=1e-8 * second.max())
-    np.testing.assert_allclose(second[[0, 0, 1], [0, 0, 2], [0, 1, 1], [0, 1, 2]], (58.3307, 14.2948, 14.2948), atol=1e-4)
+    rest = state.replace(positions=state.positions * (a / 5.582567), cell=state.cell * (a / 5.582567))
+    second = np.asarray(jax.jit(jax.hessian(lambda e: energy(a, (e + e.T) / 2)))(ZERO)) / float(rest.volume) / GPA
+    wave = jax.jit(lambda: long_wave(model, model.params, with_images(rest), NO_FIELD, jnp.array([0.4, 0.6])))()
+    claim("D-flexo-sum-rule", np.abs(elastic_of(wave.forces, float(rest.volume)) - second).max() / second.max())
+    np.testing.assert_allclose(second[[0, 0, 1], [0, 0, 2], [0, 1, 1], [0, 1, 2]], (58.33, 14.29, 14.29), rtol=1e-3)
 
 
 @functools.cache
@@ -116,7 +123,7 @@ def bent(model, params, atoms, direction, cells):
     return -total / (long.get_volume() * q**2 * amplitude)
 
 
-def test_crystal_off_inversion_centres_against_bent_supercells():
+def test_crystal_off_inversion_centres_against_bent_supercells(claim):
     """Zincblende with charge flow: internal-strain and lattice parts together; the error falls as q²."""
     model, atoms = zincblende()
     found = flexo_tensors(model, model.params, model.prepare(atoms))
@@ -127,10 +134,11 @@ def test_crystal_off_inversion_centres_against_bent_supercells():
     error = [abs(x[0].real / expected[0] - 1) for x in (near, far)]
     assert error[1] < 0.02 and error[0] / error[1] == pytest.approx(9**2 / 6**2, rel=0.1)
     extrapolated = (far[0].real * 9**2 - near[0].real * 6**2) / (9**2 - 6**2)
-    assert extrapolated == pytest.approx(expected[0], rel=1e-3)
+    claim("D-flexo-off-centre", abs(extrapolated / expected[0] - 1))
 
 
-def test_slopes_by_strain_field_and_parameters_are_those_of_the_whole_calculation():
+@pytest.mark.slow
+def test_slopes_by_strain_field_and_parameters_are_those_of_the_whole_calculation(claim):
     """dμ/d(strain, field, parameter) against a structure relaxed anew, its tensor computed anew."""
     model, atoms = zincblende()
     primitive = bulk("MgF", "zincblende", a=5.0)
@@ -158,7 +166,31 @@ def test_slopes_by_strain_field_and_parameters_are_those_of_the_whole_calculatio
             back = rest.positions @ np.linalg.inv(np.eye(3) + strain)  # the same atoms, the strain taken off
             values[step] = again(z, images.replace(positions=jnp.asarray(back)))
         slope = (8 * (values[1] - values[-1]) - values[2] + values[-2]) / (12 * h)
-        np.testing.assert_allclose(slopes[..., k], slope, atol=1e-6 * np.abs(slope).max())
+        claim("D-flexo-gradient", np.abs(slopes[..., k] - slope).max() / np.abs(slope).max())
+
+
+@pytest.mark.slow
+def test_trained_potential_against_bent_supercells(claim):
+    """Tetragonal PbTiO3: a transverse wave in 1 x 1 x n cells; 16 cells are still some per cent off, by q², so 8, 12 and 16 go to zero."""
+    model, params, _, state = lead_titanate_cell()
+    expected = flexo_tensors(model, params, state).type_one[0, 0, 2, 2] / E_PER_A
+    cells = np.array([8, 12, 16])
+    values = [bent(model, params, state.to_ase(), 0, n)[0].real for n in cells]
+    limit = np.linalg.solve(np.stack([cells**0.0, 1.0 / cells**2, 1.0 / cells**4], 1), values)[0]
+    assert abs(values[2] / expected - 1) < 0.1
+    claim("D-flexo-supercell", 100 * abs(limit / expected - 1))
+
+
+@pytest.mark.slow
+def test_trained_potential_obeys_the_sum_rule():
+    """Elastic constants of PbTiO3, relaxed-ion, from the forces of waves and from the energy of strained cells."""
+    model, params, _, state = lead_titanate_cell()
+    shares = jnp.ones(5) / 5
+    wave = jax.jit(lambda: long_wave(model, params, with_images(state), NO_FIELD, shares))()
+    voigt = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
+    by_waves = elastic_of(wave.forces, float(state.volume))
+    by_strain = response_tensors(make_enthalpy(model), params, state).elastic
+    np.testing.assert_allclose([[by_waves[a][b] for b in voigt] for a in voigt], by_strain, atol=1e-6 * by_strain.max())
 
 
 def test_tensors_turn_with_the_crystal_and_obey_its_symmetry():

@@ -20,6 +20,7 @@ from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.potential import save_model
+from ferrojax.quickstart.derivatives import differentiate, lines, numbers
 from ferrojax.quickstart.figure import draw
 from ferrojax.quickstart.fit import EPS_INF, PRESET, Fit, fit
 from ferrojax.quickstart.page import page
@@ -33,7 +34,7 @@ EPS_NOTE = "configured, not trained: the data set has no polarizability label"
 def run(
     output: str | Path = "runs/quickstart", minutes: float = 5.0, seed: int = 0, cells: int = 3, picoseconds: float = 4.0
 ) -> dict[str, Any]:
-    """Train on the embedded PbTiO3 data, evaluate, relax, respond and switch; write a report.
+    """Train on the embedded PbTiO3 data, evaluate, relax, differentiate and switch; write a report.
 
     Into ``output`` go report.html, report.json, quickstart.png, model/ (for load_model) and training/. An
     earlier quick start there is replaced.
@@ -59,14 +60,20 @@ def run(
         statics = relax_phases(fitted.model, enthalpy, fitted.params, log.warn)
     for table in tables(statics):
         log.console.print(table)
+    text = "barrier of coherent reversal with its slopes in strain and field, flexoelectric tensor, in float64"
+    with log.stage("derivatives", text), jax.enable_x64(True):
+        derivatives = differentiate(fitted.model, enthalpy, fitted.params, statics.tetragonal, log.warn)
     with log.stage("dynamics", f"{5 * cells**3} atoms, {TEMPERATURE:g} K, {picoseconds:g} ps, field ±{FIELD:g} V/Å along z"):
         start = float(statics.polarization[2])
         switching = switch(fitted.model, enthalpy, fitted.params, statics.tetragonal, start, seed, cells, picoseconds, log.line, log.warn)
     if switching.reversals < 2:
         log.warn(f"the polarization did not follow the field: {plateau_text(switching.plateaus)} on the plateaus.")
     with log.stage("report", "figure, JSON and HTML"):
-        report = _report(fitted, statics, switching, log, {"minutes": minutes, "seed": seed, "cells": cells})
+        report = _report(fitted, statics, switching, log, {"minutes": minutes, "seed": seed, "cells": cells}) | numbers(derivatives)
+        report["derivatives"] = lines(derivatives)
         _write(folder, report, fitted, statics, switching)
+    for line in lines(derivatives):
+        log.console.print(line, markup=False)
     log.console.print(f"open {folder / 'report.html'}")
     return report
 

@@ -41,6 +41,9 @@ def page(folder: Path, report: dict[str, Any], rows: list[tuple[str, str, str]])
         "<h2>Electronic permittivity</h2>",
         f"<p>ε<sub>∞</sub> = {report['eps_inf']['value']} ({escape(report['eps_inf']['note'])}). It screens the Ewald term of the "
         "model. The polarizability readout is untrained and left out of the dynamics and of every number here.</p>",
+        "<h2>Switching barrier and flexoelectric tensor</h2>",
+        "".join(f"<p>{escape(line)}</p>" for line in report["derivatives"]),
+        '<p class="small">At 0 K, by automatic differentiation through the relaxed structures. All components: report.json.</p>',
         "<h2>Field reversal</h2>",
         _switching(report),
         "<h2>All quantities, held-out frames</h2>",
