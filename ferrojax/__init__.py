@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ferrojax.equilibrium import relax, relax_many, settle, settled_enthalpy, soft_mode
     from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
     from ferrojax.response.first import born_charges, chi_inf, energy_forces_stress, polarization, polarization_quantum
+    from ferrojax.response.flexo import flexo_tensors
+    from ferrojax.response.phonons import Phonons
     from ferrojax.response.tensors import response_tensors
     from ferrojax.state import State, from_ase, to_ase
     from ferrojax.training.api import train
@@ -43,6 +45,7 @@ _HOME = {
     "NPT": "dynamics",
     "NVE": "dynamics",
     "NoseHoover": "dynamics",
+    "Phonons": "response.phonons",
     "State": "state",
     "born_charges": "response.first",
     "chi_inf": "response.first",
@@ -50,6 +53,7 @@ _HOME = {
     "energy_forces_stress": "response.first",
     "evaluate": "training.evaluate",
     "fit_reference_energies": "data",
+    "flexo_tensors": "response.flexo",
     "from_ase": "state",
     "load_model": "potential",
     "load_pbtio3": "data",
@@ -83,6 +87,7 @@ __all__ = [
     "NPT",
     "NVE",
     "NoseHoover",
+    "Phonons",
     "State",
     "born_charges",
     "chi_inf",
@@ -90,6 +95,7 @@ __all__ = [
     "energy_forces_stress",
     "evaluate",
     "fit_reference_energies",
+    "flexo_tensors",
     "from_ase",
     "load_model",
     "load_pbtio3",

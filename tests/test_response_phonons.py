@@ -18,7 +18,7 @@ from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
-from ferrojax.response.bands import bands, density_of_states, symmetry_lines
+from ferrojax.response.dispersion import bands, density_of_states, symmetry_lines
 from ferrojax.response.phonons import Phonons
 from ferrojax.response.phonopy_files import displaced_along, force_constants, save_phonopy
 

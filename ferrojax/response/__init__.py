@@ -7,12 +7,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ferrojax.response.born_file import save_born
+    from ferrojax.response.dispersion import bands, density_of_states
+    from ferrojax.response.flexo import FlexoTensors, flexo_tensors
+    from ferrojax.response.phonons import Phonons
+    from ferrojax.response.phonopy_files import displaced_along, save_phonopy
     from ferrojax.response.record import ResponseTensors
     from ferrojax.response.tensors import response_tensors
 
-_HOME = {"ResponseTensors": "record", "response_tensors": "tensors", "save_born": "born_file"}
+_HOME = {
+    "FlexoTensors": "flexo",
+    "Phonons": "phonons",
+    "ResponseTensors": "record",
+    "bands": "dispersion",
+    "density_of_states": "dispersion",
+    "displaced_along": "phonopy_files",
+    "flexo_tensors": "flexo",
+    "response_tensors": "tensors",
+    "save_born": "born_file",
+    "save_phonopy": "phonopy_files",
+}
 
-__all__ = ["ResponseTensors", "response_tensors", "save_born"]
+__all__ = [
+    "FlexoTensors",
+    "Phonons",
+    "ResponseTensors",
+    "bands",
+    "density_of_states",
+    "displaced_along",
+    "flexo_tensors",
+    "response_tensors",
+    "save_born",
+    "save_phonopy",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ferrojax.data.structure import read_structure
 from ferrojax.potential import Model, load_model
-from ferrojax.response.bands import bands, density_of_states
+from ferrojax.response.dispersion import bands, density_of_states
 from ferrojax.response.flexo import flexo_tensors
 from ferrojax.response.phonons import Phonons
 from ferrojax.response.phonopy_files import save_phonopy
