@@ -67,9 +67,9 @@ class Activation:
     def __str__(self) -> str:
         parts = [
             f"barrier {1e3 * self.barrier:.6g} meV",
-            f"dE_b/dε (meV) {np.array2string(1e3 * self.strain, precision=4)}",
-            f"dipole of activation (e Å) {np.array2string(self.dipole, precision=5)}",
-            f"strain of activation {np.array2string(self.stretch, precision=6)}",
+            f"dE_b/dε (meV) {np.array2string(1e3 * self.strain, precision=4, suppress_small=True)}",
+            f"dipole of activation (e Å) {np.array2string(self.dipole, precision=5, suppress_small=True)}",
+            f"strain of activation {np.array2string(self.stretch, precision=6, suppress_small=True)}",
             f"volume of activation {self.volume:.6g} Å³",
         ]
         return "; ".join(parts)

@@ -65,11 +65,11 @@ def run_barrier(
             start=start,
             force_tolerance=force_tolerance,
         )
-    save_switching(found, output)
-    console = Console()
-    for name, side in (("forward", found.forward), ("backward", found.backward)):
-        console.print(f"{name}: " + str(side).replace("; ", "\n  "), highlight=False)
-    console.print(f"unstable mode {found.saddle.softest()}; {found.path.steps} steps; written to {output}", highlight=False)
+        save_switching(found, output)
+        console = Console()
+        for name, side in (("forward", found.forward), ("backward", found.backward)):
+            console.print(f"{name}: " + str(side).replace("; ", "\n  "), highlight=False)
+        console.print(f"unstable mode {found.saddle.softest()}; {found.path.steps} steps; written to {output}", highlight=False)
     return found
 
 

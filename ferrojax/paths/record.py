@@ -114,8 +114,9 @@ def figure_of(path: Path) -> Figure:
     upper, lower = figure.subplots(2, 1, sharex=True)
     upper.plot(path.distance, 1e3 * (path.energies - path.energies[0]), "o-", color=BLUE, markersize=4, linewidth=1.2)
     upper.plot(path.distance[path.top], 1e3 * path.barrier, "o", color=RED, markersize=6)
-    upper.annotate(f"{1e3 * path.barrier:.4g} meV", (path.distance[path.top], 1e3 * path.barrier), (0, -14), textcoords="offset points",
-                   ha="center", fontsize=9)  # fmt: skip
+    upper.annotate(
+        f"{1e3 * path.barrier:.4g} meV", (path.distance[path.top], 1e3 * path.barrier), (8, 0), textcoords="offset points", va="center"
+    )
     upper.set_ylabel("energy (meV)")
     # Relative to the middle of the ends, on whatever branch the path lies.
     middle = (path.polarization[0] + path.polarization[-1]) / 2
