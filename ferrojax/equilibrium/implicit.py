@@ -53,33 +53,8 @@ def settle(
 
     Raises FerrojaxError for arrays of another shape and for Voigt components that are none.
     """
-    dtype = state.coordinates.dtype
-    strain, field = checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype)
-    load = checked("stress", stress, (3, 3), "eV/Å³", dtype)
-    if sorted(set(free)) != sorted(free) or not set(free) <= set(range(6)):
-        raise FerrojaxError(f"settle: free lists Voigt components from 0 to 5, each once; got {free}.")
-    start = jnp.concatenate([state.coordinates.reshape(-1), jnp.zeros(len(free), dtype)])
-    null = null_space(state, start.size)
-    still = jnp.concatenate([jnp.repeat(~state.mobile, 3), jnp.zeros(len(free), bool)])
-
-    def slope(x: Array) -> Array:
-        def value(x: Array) -> Array:
-            coordinates, whole = _unpacked(x, state, strain, free)
-            return enthalpy(params, state.at(coordinates), whole, field) - _work(state, load, whole)
-
-        return jnp.where(still, 0.0, jax.grad(value)(x))
-
-    def without(y: Array) -> Array:
-        return y - null @ (null.T @ y)
-
-    def solve(tangent: Any, y: Array) -> Array:
-        def operator(v: Array) -> Array:
-            return without(tangent(without(v))) + null @ (null.T @ v) + jnp.where(still, v, 0.0)
-
-        return solve_symmetric(operator, without(y))
-
-    x = jax.lax.custom_root(slope, jax.lax.stop_gradient(start), lambda _, guess: guess, solve)
-    return Settled(*_unpacked(x, state, strain, free))
+    strain, field, load = _checked(state, strain, field, free, stress)
+    return Settled(*_unpacked(_root(enthalpy, free, params, state, strain, field, load), state, strain, free))
 
 
 def settled_enthalpy(
@@ -91,15 +66,60 @@ def settled_enthalpy(
     free: tuple[int, ...] = (),
     stress: Float[Array, "..."] | None = None,
 ) -> Float[Array, ""]:
-    """G = F - V₀ σ:ε at the stationary point of ``settle``, eV; its first derivatives need no solve (Hellmann-Feynman)."""
-    point = settle(enthalpy, params, state, strain, field, free, stress)
-    load = checked("stress", stress, (3, 3), "eV/Å³", state.coordinates.dtype)
-    return enthalpy(params, state.at(point.coordinates), point.strain, jnp.asarray(field)) - _work(state, load, point.strain)
+    """G = F - V₀ σ:ε at the stationary point of ``settle``, eV.
+
+    First derivatives are those of F at fixed coordinates (Hellmann and Feynman) and need no solve, second derivatives one.
+    """
+    strain, field, load = _checked(state, strain, field, free, stress)
+
+    # Left to itself, automatic differentiation would carry ∂F/∂x = 0 through a solve and its derivative.
+    @jax.custom_jvp
+    def relaxed(*outer: Any) -> Array:
+        return _value(enthalpy, free, _root(enthalpy, free, *outer), *outer)
+
+    @relaxed.defjvp
+    def envelope(outer: Any, tangents: Any) -> tuple[Array, Array]:
+        x = _root(enthalpy, free, *outer)
+        return jax.jvp(lambda *here: _value(enthalpy, free, x, *here), outer, tangents)
+
+    return relaxed(params, state, strain, field, load)
 
 
-def _work(state: State | LatticeState, stress: Array, strain: Array) -> Array:
-    """V₀ σ:ε, eV."""
-    return 0.0 if state.cell is None else jnp.linalg.det(state.cell) * jnp.sum(stress * strain)
+def _checked(state: State | LatticeState, strain: Any, field: Any, free: tuple[int, ...], stress: Any) -> tuple[Array, Array, Array]:
+    """Strain, field and stress as arrays of the right shapes."""
+    dtype = state.coordinates.dtype
+    if sorted(set(free)) != sorted(free) or not set(free) <= set(range(6)):
+        raise FerrojaxError(f"settle: free lists Voigt components from 0 to 5, each once; got {free}.")
+    load = checked("stress", stress, (3, 3), "eV/Å³", dtype)
+    return checked("strain", strain, (3, 3), "1", dtype), checked("field", field, (3,), "V/Å", dtype), load
+
+
+def _root(enthalpy, free, params, state: State | LatticeState, strain, field, load) -> Array:
+    """The unknowns, coordinates and free strains in a row, at the stationary point."""
+    start = jnp.concatenate([state.coordinates.reshape(-1), jnp.zeros(len(free), strain.dtype)])
+    null = null_space(state, start.size)
+    still = jnp.concatenate([jnp.repeat(~state.mobile, 3), jnp.zeros(len(free), bool)])
+
+    def slope(x: Array) -> Array:
+        return jnp.where(still, 0.0, jax.grad(_value, 2)(enthalpy, free, x, params, state, strain, field, load))
+
+    def without(y: Array) -> Array:
+        return y - null @ (null.T @ y)
+
+    def solve(tangent: Any, y: Array) -> Array:
+        def operator(v: Array) -> Array:
+            return without(tangent(without(v))) + null @ (null.T @ v) + jnp.where(still, v, 0.0)
+
+        return solve_symmetric(operator, without(y))
+
+    return jax.lax.custom_root(slope, jax.lax.stop_gradient(start), lambda _, guess: guess, solve)
+
+
+def _value(enthalpy, free, x: Array, params, state: State | LatticeState, strain, field, load) -> Array:
+    """F - V₀ σ:ε at given unknowns, eV."""
+    coordinates, whole = _unpacked(x, state, strain, free)
+    energy = enthalpy(params, state.at(coordinates), whole, field)
+    return energy if state.cell is None else energy - jnp.linalg.det(state.cell) * jnp.sum(load * whole)
 
 
 def _unpacked(x: Array, state: State | LatticeState, strain: Array, free: tuple[int, ...]) -> tuple[Array, Array]:
