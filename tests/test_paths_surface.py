@@ -1,5 +1,10 @@
 """Paths and saddles on the surface of Müller and Brown, where they are known; what is refused."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -130,3 +135,11 @@ def test_a_hilltop_and_a_flat_saddle_are_refused():
         refine_saddle(hills, conditions_of(1.0, start).replace(params=jnp.asarray(1.0)), start)
     with pytest.raises(FerrojaxError, match="degenerate, its second mode is flat"):
         refine_saddle(hills, conditions_of(0.0, start), start)
+
+
+@pytest.mark.slow
+def test_images_over_two_devices():
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu", "JAX_ENABLE_X64": "1"}
+    worker = Path(__file__).with_name("path_worker.py")
+    done = subprocess.run([sys.executable, worker], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
