@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrojax import __version__, cli_response
+from ferrojax import __version__, cli_design, cli_response
 from ferrojax.errors import FerrojaxError
 
 BAD_INPUT = 2
@@ -128,6 +128,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simulation(commands, "loop", "P-E hysteresis loop from a YAML configuration", LOOP, _loop)
     _add_barrier(commands)
     cli_response.add_commands(commands, _command)
+    cli_design.add_command(commands, _command)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)

@@ -133,12 +133,13 @@ class _Run:
     def check_end(self, message: str) -> None:
         """FerrojaxError unless the last accepted design is an optimum: ``message`` says why not, if the optimiser knows."""
         problem, end = self.problem, self.trials[self.accepted[-1]]
+        where = problem.describe(self.z(end.s))
         lost = [trial for trial in self.trials if trial.lost]
         if lost:
             nearest = min(lost, key=lambda trial: float(np.linalg.norm(trial.s - end.s)))
             if message or np.abs(nearest.s - end.s).max() < EDGE:
                 raise FerrojaxError(
-                    f"design: no optimum inside the stable region: next to the best design, {problem.describe(self.z(end.s))}, a structure is "
+                    f"design: no optimum inside the stable region: next to the best design, {where}, a structure is "
                     f"lost ({nearest.lost}); {problem.softest(self.z(end.s), end.points)}; narrow the bounds or add a constraint on "
                     "here.stiffness."
                 )
@@ -146,13 +147,11 @@ class _Run:
             off = max(constraint.lower - value, value - constraint.upper)
             if off > VIOLATION * constraint.scale:
                 raise FerrojaxError(
-                    f"design: the constraint {name} = {value:.6g} misses its bounds {constraint.lower:g} to {constraint.upper:g} by {off:.2g} "
-                    f"at {problem.describe(self.z(end.s))}; {message or 'no design within the bounds satisfies it'}."
+                    f"design: the constraint {name} = {value:.6g} misses its bounds {constraint.lower:g} to {constraint.upper:g} "
+                    f"by {off:.2g} at {where}; {message or 'no design within the bounds satisfies it'}."
                 )
         if message:
-            raise FerrojaxError(
-                f"design: not converged at {problem.describe(self.z(end.s))}: {message}; allow more steps or start elsewhere."
-            )
+            raise FerrojaxError(f"design: not converged at {where}: {message}; allow more steps or start elsewhere.")
 
     def design(self, method: str) -> Design:
         records = [

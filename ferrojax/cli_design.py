@@ -1,0 +1,43 @@
+"""Arguments of `ferrojax design`; what it does is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ferrojax.errors import FerrojaxError
+
+DESIGN = """\
+Inverse design: the strain, field, composition or layer thickness that optimises a barrier, polarization, susceptibility,
+piezoelectric or flexoelectric coefficient, under constraints, as CONFIG (YAML) says. Gradients are exact. The optimum is confirmed by
+a calculation from scratch; the output folder gets design.json, trace.csv and trace.png.
+
+examples:
+  ferrojax design config.yaml
+  ferrojax design --example > config.yaml                 a commented configuration to start from
+"""
+
+
+def add_command(commands: Any, command: Any) -> None:
+    """Add it to the parser; ``command`` makes one."""
+    parser = command(commands, "design", "strain, field or composition that optimises a property", DESIGN, _design)
+    parser.add_argument("config", type=Path, nargs="?", metavar="CONFIG", help="YAML file")
+    parser.add_argument("--example", action="store_true", help="print a commented configuration and stop")
+
+
+def _design(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    if options.example:
+        from importlib.resources import files
+
+        Console(soft_wrap=True).print(
+            (files("ferrojax.design") / "example.yaml").read_text(encoding="utf-8"), end="", markup=False, highlight=False
+        )
+        return
+    if options.config is None:
+        raise FerrojaxError("design needs a configuration file; `ferrojax design --example > config.yaml` writes one to start from.")
+    from ferrojax.design.command import run_design
+
+    Console(soft_wrap=True).print(str(run_design(options.config)), highlight=False, markup=False)
