@@ -82,6 +82,7 @@ def test_all_derivatives_of_a_barrier_under_epitaxial_strain(claim):
         claim("D-barrier-derivatives", abs(second / (step @ curvature @ step) - 1))
 
 
+@pytest.mark.slow
 def test_second_derivatives_are_those_of_the_differentiable_barrier():
     """The matrix with its projections against automatic differentiation of ``barrier`` through the implicit solves."""
     params = titanate()

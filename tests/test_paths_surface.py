@@ -41,6 +41,7 @@ def test_path_climbs_to_the_known_saddle(method):
     assert found.path.force <= 2e-3 and gaps.max() / gaps.min() < (2.0 if method == "string" else 1.5)
 
 
+@pytest.mark.slow
 def test_images_lie_on_the_descent_from_the_saddle():
     """Those before the saddle, on the line of steepest descent that SciPy integrates from there."""
     path = minimum_energy_path(surface, SCALE, FIRST, LAST, images=21, force_tolerance=2e-3)
