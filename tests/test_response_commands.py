@@ -55,7 +55,7 @@ def test_response_of_a_well_of_local_modes(tmp_path, capsys):
         (["relax", "nowhere.vasp", "--model", str(MODEL)], "nowhere.vasp: there is no such file"),
         (["relax", "nowhere.vasp", "--model", "no-model"], "no-model"),
         (["relax", "x.vasp", "--model", str(MODEL), "--pressure", "1", "--stress", *"123456"], "not both"),
-        (["relax", "x.vasp", "--model", str(MODEL), "--out", "relaxed.nonsense"], "ASE knows no format"),
+        (["relax", "x.vasp", "--model", str(MODEL), "--out", "relaxed.nonsense"], "ASE knows no format of that name"),
         (["response", "x.vasp"], "give a STRUCTURE and --model"),
         (["response", "--effective", "nonsense"], "nonsense"),
         (["response", "--effective", "pbtio3-lda", "--born", "BORN"], "--born and --field are for a STRUCTURE"),

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from ase.io.formats import UnknownFileTypeError, filetype
+from ase.io.formats import UnknownFileTypeError, filetype, ioformats
 from rich.console import Console
 
 from ferrojax import effective
@@ -141,10 +141,14 @@ def _stable(found: Relaxation) -> bool:
 
 
 def _format(path: Path) -> str:
+    """The format that the name says. FerrojaxError if ASE writes none of that name."""
     try:
-        return filetype(str(path), read=False)
+        format = filetype(str(path), read=False)
     except UnknownFileTypeError:
-        raise FerrojaxError(f"{path}: ASE knows no format of that name; end it in .xyz, .cif, .vasp or the like.") from None
+        format = ""
+    if format not in ioformats or not ioformats[format].can_write:
+        raise FerrojaxError(f"{path}: ASE knows no format of that name that it can write; end it in .xyz, .cif, .vasp or the like.")
+    return format
 
 
 def _write(path: Path, atoms: Atoms, format: str) -> None:
