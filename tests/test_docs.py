@@ -28,6 +28,7 @@ def blocks(page: Path, language: str) -> list[str]:
     [
         pytest.param("docs/python-api.md", marks=pytest.mark.slow),  # compiles every response
         pytest.param("docs/effective-hamiltonian.md", marks=pytest.mark.slow),  # compiles every sampler
+        pytest.param("docs/design.md", marks=pytest.mark.slow),  # an optimisation
         pytest.param("docs/md.md", marks=pytest.mark.slow),  # runs several ensembles
         pytest.param("docs/decomposition.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/clusters.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes

@@ -25,6 +25,7 @@ from ferrojax.state import State
 
 TOLERANCE = 1e-8  # eV/Å: relaxed structures
 JUMP = 0.3  # Å: a coordinate that moves farther in one step belongs to another structure
+MAX_STEPS = 30  # of a relaxation from near: a structure that needs more is lost
 HALVINGS = 5  # of a step on which a structure is lost
 
 
@@ -111,7 +112,7 @@ class Problem:
             point, conditions = placed(setting, structure, points[name])
             refine = refine_saddle if structure.saddle else refine_minimum
             try:
-                found[name] = _dressed(refine(self.enthalpy, conditions, point, TOLERANCE).point, points[name])
+                found[name] = _dressed(refine(self.enthalpy, conditions, point, TOLERANCE, MAX_STEPS).point, points[name])
             except FerrojaxError as error:
                 raise FerrojaxError(f"design: structure {name} is lost at {self.describe(z)}: {error}") from None
         return found
