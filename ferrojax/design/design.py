@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from scipy.optimize import minimize
 
 from ferrojax.design.here import Structure
@@ -116,7 +116,7 @@ def _descended(problem: Problem, setting: Setting, structure: Structure) -> Poin
     point, conditions = placed(setting, structure, structure.point)
     listing = [point]
 
-    def value(x: np.ndarray) -> tuple[float, Array]:
+    def value(x: np.ndarray) -> tuple[float, np.ndarray]:
         here = unpack(jnp.asarray(x), listing[0], structure.free)
         if not bool(listed(here)):
             listing[0] = relist(here)

@@ -113,7 +113,7 @@ class Here:
 
     def flexoelectric(self, name: str, model: Any) -> Float[Array, "3 3 3 3"]:
         """μ_αδ,βγ of type II at E = 0, nC/m, forces shared by mass (see ``flexoelectricity``); of atoms whose strains are all held."""
-        state = self._placed(name)
+        state: Any = self._placed(name)
         shares = state.masses[:, 0] / jnp.sum(state.masses)
         found = flexoelectricity(model, self.setting.params, state, self._held(name), self.field(name), shares)
         return type_two(found.total) * E_PER_A

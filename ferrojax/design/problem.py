@@ -184,9 +184,10 @@ def placed(setting: Setting, structure: Structure, near: Point) -> tuple[Point, 
 
 def _dressed(found: Point, near: Point) -> Point:
     """With a list of images, if it had one: a new topology has lost it."""
-    if not isinstance(near.state, State) or not isinstance(near.state.topology.layout, Bloch):
-        return found
-    return found if isinstance(found.state.topology.layout, Bloch) else found.replace(state=with_images(found.state))
+    before, after = (getattr(point.state.topology, "layout", None) for point in (near, found))
+    if isinstance(found.state, State) and isinstance(before, Bloch) and not isinstance(after, Bloch):
+        return found.replace(state=with_images(found.state))
+    return found
 
 
 def _vector(problem: Problem, base: Setting, z: Array, points: dict[str, Point]) -> Float[Array, " values"]:

@@ -37,7 +37,7 @@ def setting(params: Any, strain: Any = None, field: Any = None, stress: Any = No
     arrays = [jnp.zeros(shape) if x is None else jnp.asarray(x, float) for x, shape in ((strain, (3, 3)), (field, 3), (stress, (3, 3)))]
     if arrays[0].dtype != jnp.float64:
         raise FerrojaxError("design: gradients through relaxed structures need float64; set JAX_ENABLE_X64=1.")
-    return Setting(params, *arrays, None if occupation is None else jnp.asarray(occupation, float))
+    return Setting(params, arrays[0], arrays[1], arrays[2], None if occupation is None else jnp.asarray(occupation, float))
 
 
 @dataclass(frozen=True)
