@@ -16,8 +16,8 @@ from ferrojax.enthalpy import Enthalpy
 from ferrojax.equilibrium.implicit import Settled, settle
 from ferrojax.equilibrium.stability import ASIDE, null_space
 from ferrojax.paths.space import Point
-from ferrojax.response.flexo import flexoelectricity, type_two
-from ferrojax.state import State
+from ferrojax.response.flexo import long_wave, type_two
+from ferrojax.state import State, apply_strain
 from ferrojax.units import E_PER_A, E_PER_A2, EPSILON_0
 
 PICOMETRE_PER_VOLT = 100.0  # of 1 Å/V
@@ -51,7 +51,7 @@ class Here:
     points: Mapping[str, Point]
     _known: dict[str, Settled] = field(default_factory=dict)  # each is traced once, however many quantities ask for it
 
-    def state(self, name: str) -> State | LatticeState:
+    def state(self, name: str) -> Any:
         """The state at rest, in its reference cell."""
         return self._placed(name).at(self.settled(name).coordinates)
 
@@ -112,10 +112,11 @@ class Here:
         return jnp.linalg.eigvalsh(matrix + ASIDE * null @ null.T)[0]
 
     def flexoelectric(self, name: str, model: Any) -> Float[Array, "3 3 3 3"]:
-        """μ_αδ,βγ of type II at E = 0, nC/m, forces shared by mass (see ``flexoelectricity``); of atoms whose strains are all held."""
-        state: Any = self._placed(name)
+        """μ_αδ,βγ of type II at E = 0, nC/m, forces shared by mass (see ``long_wave``); of atoms whose start is ``with_images``."""
+        state, strain = self.state(name), self.strain(name)
+        inside = jnp.linalg.solve((jnp.eye(3) + strain).T, self.field(name))
         shares = state.masses[:, 0] / jnp.sum(state.masses)
-        found = flexoelectricity(model, self.setting.params, state, self._held(name), self.field(name), shares)
+        found = long_wave(model, self.setting.params, apply_strain(state, strain), inside, shares)
         return type_two(found.total) * E_PER_A
 
     def field(self, name: str) -> Float[Array, "3"]:

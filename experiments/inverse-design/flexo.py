@@ -1,0 +1,72 @@
+"""The epitaxial strain that maximises a flexoelectric coefficient of PbTiO3, by the trained potential.
+
+    python experiments/inverse-design/flexo.py experiments/inverse-design/pbtio3-flexo.yaml
+
+Writes beside the configuration a folder of its name: summary.json, design.json, trace.csv, trace.png, scan.png.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ase import Atoms
+from common import grid, read_configuration, report, save_figure
+from matplotlib.figure import Figure
+
+from ferrojax.design import Design, Problem, Structure, epitaxial, optimise, scan, setting
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.equilibrium import relax
+from ferrojax.paths.space import Point
+from ferrojax.potential import load_model
+from ferrojax.response.bloch import with_images
+
+FREE = (2,)  # zz follows; the film keeps the tetragonal axes
+SITES = [(0, 0, 0.094), (0.5, 0.5, 0.556), (0.5, 0.5, 0.978), (0.5, 0, 0.473), (0, 0.5, 0.473)]  # PbTiO3, PBEsol
+
+
+def main() -> None:
+    settings, folder = read_configuration(__doc__)
+    problem = film(settings, folder.parent)
+    found = optimise(problem, "lbfgs")
+    axes = grid(settings)
+    values = scan(problem, axes)[..., 0]
+    report(found, axes, values, settings, folder)
+    draw(found, axes, values, settings, folder / "scan.png")
+
+
+def film(settings: dict, folder: Path) -> Problem:
+    """A tetragonal film with its polarization along z; zero strain is the relaxed bulk."""
+    model, params, _ = load_model(folder / settings["model"])
+    enthalpy, (a, c) = make_enthalpy(model, long_range="ewald"), settings["cell_A"]
+    params = jax.tree.map(lambda x: jnp.asarray(x, float), params)
+    start = model.prepare(Atoms("PbTiO3", scaled_positions=SITES, cell=[a, a, c], pbc=True), np.float64, skin=1.0)
+    bulk = relax(enthalpy, params, start, cell=np.eye(3), force_tolerance=1e-6).state
+    index = tuple("xyz".index(letter) for letter in settings["component"])
+    return Problem(
+        enthalpy,
+        setting(params),
+        [epitaxial(*settings["bounds"]["epitaxial"], name="epitaxial")],
+        {"film": Structure(Point(with_images(bulk), jnp.zeros((3, 3))), free=FREE)},
+        lambda here: jnp.abs(here.flexoelectric("film", model)[index]),
+        sense="maximise",
+    )
+
+
+def draw(found: Design, axes: dict[str, np.ndarray], values: np.ndarray, settings: dict, path: Path) -> None:
+    panel = Figure(figsize=(5.0, 3.4), layout="constrained")
+    ax = panel.subplots()
+    ax.plot(axes["epitaxial"], values, "o-", color="#0072B2", markersize=4, linewidth=1.2, label="scan")
+    steps = [(record.z[0], record.objective) for record in found.trace if record.accepted]
+    ax.plot(*np.transpose(steps), "s", color="black", fillstyle="none", markersize=5, label="accepted designs")
+    ax.plot(found.z[0], found.found.objective, "*", color="#D55E00", markersize=12, label="optimum")
+    ax.set(xlabel="epitaxial strain", ylabel=f"|$\\mu_{{{settings['component']}}}$| (nC/m)")
+    ax.legend(frameon=False, fontsize=8)
+    ax.spines[["top", "right"]].set_visible(False)
+    save_figure(panel, path)
+
+
+if __name__ == "__main__":
+    main()
