@@ -45,7 +45,7 @@ def case(name, integrator):
     return final_energy(model, params, polar_perovskite(rattle=0.02), INTEGRATORS[integrator])
 
 
-@pytest.mark.parametrize("integrator", INTEGRATORS)
+@pytest.mark.parametrize("integrator", ["A-trajectory-nve", pytest.param("A-trajectory-langevin", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["toy", pytest.param("network", marks=pytest.mark.slow)])
 def test_strain_and_field_derivatives_through_40_steps(name, integrator, claim):
     energy = case(name, integrator)

@@ -126,6 +126,7 @@ def test_stacked_numbers_keep_the_precision_of_the_run(relaxed):
     assert isinstance(stack([1.0, 2.0]), Stacked)
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_numbers_of_one(tmp_path, claim):
     """Ten replicas on 8 virtual devices, two of them only padding there, against the same on 1."""
     worker = Path(__file__).parent / "replica_worker.py"

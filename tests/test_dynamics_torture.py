@@ -88,6 +88,7 @@ def torture(tmp_path: Path, steps: int, kills: int, most: int, seed: int) -> int
     return differences(tmp_path / "alone", folder)
 
 
+@pytest.mark.slow
 def test_two_kills_a_full_disk_and_a_truncated_checkpoint_change_nothing(tmp_path):
     assert torture(tmp_path, steps=1500, kills=2, most=15, seed=1) == 0
 
