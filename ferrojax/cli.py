@@ -25,7 +25,7 @@ a first session:
   ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
   ferrojax md config.yaml                                 molecular dynamics; a second call goes on
   ferrojax loop config.yaml                               P-E hysteresis loop
-  ferrojax barrier MODEL up.cif down.cif                  switching path, barrier and its derivatives
+  ferrojax barrier up.cif down.cif --model MODEL          switching path, barrier and its derivatives
 """
 
 TRAIN = """\
@@ -71,8 +71,8 @@ barrier with its derivatives by strain, field and stress. Both structures are re
 path.csv, path.png, saddle.extxyz and barrier.json.
 
 examples:
-  ferrojax barrier runs/pto/best up.cif down.cif --start mode
-  ferrojax barrier runs/pto/best up.cif down.cif --free xx yy zz yz xz xy --field 0 0 0.005 --second
+  ferrojax barrier up.cif down.cif --model runs/pto/best --start mode
+  ferrojax barrier up.cif down.cif --model runs/pto/best --free xx yy zz yz xz xy --field 0 0 0.005 --second
 """
 
 INFO = """\
@@ -161,10 +161,10 @@ def _add_simulation(commands: Any, name: str, summary: str, text: str, run: Any)
 
 def _add_barrier(commands: Any) -> None:
     barrier = _command(commands, "barrier", "switching path between two structures, its barrier and derivatives", BARRIER, _barrier)
-    barrier.add_argument("model", type=Path, metavar="MODEL", help="model folder")
     barrier.add_argument("initial", type=Path, metavar="INITIAL", help="structure, anything ASE reads")
     barrier.add_argument("final", type=Path, metavar="FINAL", help="structure with the same atoms in the same order")
-    barrier.add_argument("--output", type=Path, default=Path("runs/barrier"), metavar="DIR", help="default runs/barrier")
+    barrier.add_argument("--model", type=Path, required=True, help="model folder")
+    barrier.add_argument("--out", type=Path, default=Path("runs/barrier"), metavar="DIR", help="default runs/barrier")
     barrier.add_argument("--field", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="V/Å")
     barrier.add_argument("--free", nargs="+", default=(), metavar="STRAIN", help="strains that follow, of xx yy zz yz xz xy (default none)")
     barrier.add_argument("--stress", type=float, nargs=6, default=(0.0,) * 6, metavar="S", help="GPa, xx yy zz yz xz xy, tension positive")

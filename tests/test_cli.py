@@ -20,7 +20,20 @@ import ferrojax
 from ferrojax import cli
 from ferrojax.errors import FerrojaxError
 
-COMMANDS = (["train"], ["evaluate"], ["md"], ["loop"], ["barrier"], ["relax"], ["response"], ["info"], ["data", "check"], ["quickstart"])
+COMMANDS = (
+    ["train"],
+    ["evaluate"],
+    ["md"],
+    ["loop"],
+    ["barrier"],
+    ["relax"],
+    ["response"],
+    ["phonons"],
+    ["flexo"],
+    ["info"],
+    ["data", "check"],
+    ["quickstart"],
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -50,8 +63,8 @@ def test_every_public_name_exists():
         (["train"], "--example"),
         (["evaluate", "--model", "no-model", "--data", "x.xyz"], "no-model"),
         (["info", "no-model"], "no-model"),
-        (["barrier", "no-model", "a.xyz", "b.xyz"], "no-model"),
-        (["barrier", "no-model", "a.xyz", "b.xyz", "--free", "zx"], "zx is no strain"),
+        (["barrier", "a.xyz", "b.xyz", "--model", "no-model"], "no-model"),
+        (["barrier", "a.xyz", "b.xyz", "--model", "no-model", "--free", "zx"], "zx is no strain"),
         (["quickstart", "--minutes", "-1"], "--minutes -1"),
     ],
 )

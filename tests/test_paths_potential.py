@@ -111,13 +111,13 @@ def test_command_writes_a_barrier(tmp_path, monkeypatch, capsys):
     for name, atoms in zip(("up.xyz", "down.xyz"), up_and_down(1)):
         write(tmp_path / name, atoms)
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["barrier", str(MODEL), "up.xyz", "down.xyz", "--start", "mode", "--images", "9", "--output", "out"]) == 0
+    assert cli.main(["barrier", "up.xyz", "down.xyz", "--model", str(MODEL), "--start", "mode", "--images", "9", "--out", "out"]) == 0
     assert "barrier 20" in capsys.readouterr().out
     numbers = json.loads((tmp_path / "out" / "barrier.json").read_text())
     assert numbers["forward"]["barrier_eV"] == pytest.approx(0.203, abs=0.002)
     frames = read(tmp_path / "out" / "path.extxyz", index=":")
     assert len(frames) == 9 and (tmp_path / "out" / "path.png").exists()
-    assert cli.main(["barrier", str(MODEL), "up.xyz", "nowhere.xyz"]) == 2
+    assert cli.main(["barrier", "up.xyz", "nowhere.xyz", "--model", str(MODEL)]) == 2
     assert "nowhere.xyz" in capsys.readouterr().err
 
 
