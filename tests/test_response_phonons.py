@@ -1,6 +1,7 @@
 """Phonons: rigid ions by the literature, a trained potential by phonopy's finite displacements, derivatives by structures relaxed anew."""
 
 import functools
+import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import yaml
 from ase import Atoms
 from ase.build import bulk
-from lead_titanate import lead_titanate_cell
+from ase.io import write
+from lead_titanate import MODEL, lead_titanate_cell
 from phonopy.structure.atoms import PhonopyAtoms
 from test_response_flexo import CHLORINE, ROCKSALT, SODIUM, rocksalt
 from toy_model import ToyModel
 
+from ferrojax import cli
 from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
@@ -170,6 +173,26 @@ def test_trained_potential_against_finite_displacements(claim):
     theirs.run_qpoints(waves)
     ours = Phonons(model, params, state).frequencies(waves)
     claim("D-phonons-phonopy", np.abs(theirs.qpoints.frequencies - ours).max())
+
+
+@pytest.mark.slow
+def test_commands(tmp_path, monkeypatch, capsys):
+    """From a relaxed structure to files; a structure that is not at rest is refused."""
+    _, _, _, state = lead_titanate_cell()
+    atoms = state.to_ase()
+    monkeypatch.chdir(tmp_path)
+    write("relaxed.xyz", atoms)
+    atoms.positions[1, 2] += 0.05
+    write("pushed.xyz", atoms)
+    phonons = ["phonons", "relaxed.xyz", "--model", str(MODEL), "--points", "5", "--mesh", "2", "2", "2", "--supercell", "1", "1", "2"]
+    assert cli.main([*phonons, "--out", "out"]) == 0
+    assert "no unstable mode" in capsys.readouterr().out
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"bands.png", "band.yaml", "bands.csv", "total_dos.dat", "phonopy"}
+    assert cli.main(["flexo", "relaxed.xyz", "--model", str(MODEL), "--json", "flexo.json"]) == 0
+    assert np.array(json.loads((tmp_path / "flexo.json").read_text())["total"]).shape == (3, 3, 3, 3)
+    assert cli.main(["flexo", "pushed.xyz", "--model", str(MODEL)]) == 2
+    assert "not at rest" in capsys.readouterr().err
 
 
 def test_refusals():
