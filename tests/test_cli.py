@@ -30,6 +30,7 @@ COMMANDS = (
     ["response"],
     ["phonons"],
     ["flexo"],
+    ["design"],
     ["info"],
     ["data", "check"],
     ["quickstart"],
