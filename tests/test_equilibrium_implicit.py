@@ -129,6 +129,7 @@ def test_activation_is_the_difference_of_the_ends():
         activation(one_cell(), params, low.at(low.coordinates * 1.1), high, strain)
 
 
+@pytest.mark.slow
 def test_explicit_acoustic_displacements_have_free_translations():
     """A small lattice with w explicit: the derivative of the relaxed dipole by the field equals that of re-relaxed ones."""
     params, shape = effective.load_parameters("pbtio3-lda"), (3, 1, 1)
@@ -151,6 +152,7 @@ def test_explicit_acoustic_displacements_have_free_translations():
     assert float(both[0][2]) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_free_strain_follows_field_and_stress_by_d_and_s():
     """dε/dE = d and dε/dσ = S of the response tensors, in both modes; all of the strain free."""
     params = effective.load_parameters("pbtio3-lda")

@@ -17,7 +17,7 @@ def indefinite(size, seed=0, condition=1e3):
     return jnp.asarray(basis * values @ basis.T), jnp.asarray(rng.normal(size=size))
 
 
-@pytest.fixture(params=["dense", "iterative"])
+@pytest.fixture(params=["dense", pytest.param("iterative", marks=pytest.mark.slow)])
 def limit(request, monkeypatch):
     """Both solvers, whatever the size."""
     monkeypatch.setattr(linear, "DENSE_LIMIT", 3000 if request.param == "dense" else 0)
