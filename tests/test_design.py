@@ -3,16 +3,21 @@
 import csv
 import functools
 import json
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import yaml
 
-from ferrojax import design, effective
+from ferrojax import cli, design, effective
 from ferrojax.design import Constraint, Problem, Structure, field_component, optimise, scan, setting, strain_component
+from ferrojax.design.command import problem_of
+from ferrojax.design.config import DesignConfig
 from ferrojax.effective.lattice import LatticeState
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.space import Point
+from ferrojax.sections import read_section
 
 A, B, K, Q = 2.0, 5.0, 3.0, 8.0  # eV/Å², eV/Å⁴, eV/Å², eV/Å²: F below
 NO_FIELD = jnp.zeros(3)
@@ -256,3 +261,37 @@ def test_gradients_by_the_thickness_of_a_layer():
     )
     points = problem.relaxed(problem.start, problem.first())
     assert relative_errors(problem, (2e-2, 1e-4), points).max() < 1e-5
+
+
+# The command line.
+
+
+def example(**changes):
+    text = (Path(design.__file__).parent / "example.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text) | changes
+
+
+def test_the_example_is_the_problem_it_says():
+    config, folder = read_section(DesignConfig, example())
+    problem = problem_of(config, folder)
+    assert problem.names == ["strain_xx", "strain_yy", "field_z"] and set(problem.structures) == {"up", "top", "remanent"}
+    assert problem.structures["top"].saddle and problem.structures["up"].free == (2, 3, 4) and not problem.structures["remanent"].in_field
+    assert problem.constraints["remanence"].lower == 0.4
+    np.testing.assert_allclose(problem.setting(problem.start).strain, np.diag([0.005, -0.015, 0.0]))
+
+
+def test_a_bad_configuration_is_refused(capsys):
+    for changes, words in (
+        ({"model": "x"}, "exactly one of effective and model"),
+        ({"objective": {"quantity": "barrier", "of": ["up"]}}, "needs 2 structures in 'of' for barrier"),
+        ({"objective": {"quantity": "polarization", "of": ["up"]}}, "needs 1 letters in 'component' for polarization"),
+        ({"objective": {"quantity": "enthalpy", "of": ["down"]}}, "the structure 'down', which is not among up, top, remanent"),
+        ({"variables": {"pressure": {"lower": 0, "upper": 1, "start": 0}}}, "no variable 'pressure'; take epitaxial"),
+        ({"method": "newton"}, "method"),
+    ):
+        with pytest.raises(FerrojaxError, match=words):
+            problem_of(*read_section(DesignConfig, example(**changes)))
+    assert cli.main(["design", "--example"]) == 0
+    assert "effective: batio3-wc" in capsys.readouterr().out
+    assert cli.main(["design"]) == 2
+    assert "needs a configuration file" in capsys.readouterr().err

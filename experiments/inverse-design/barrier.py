@@ -26,7 +26,7 @@ KV_PER_CM = 1e-5  # V/Å
 def main() -> None:
     settings, folder = read_configuration(__doc__)
     problem = rotation(settings)
-    found = optimise(problem, tolerance=1e-9)
+    found = optimise(problem)
     axes = grid(settings)
     values = scanned(found, axes)
     report(found, axes, values, settings, folder)

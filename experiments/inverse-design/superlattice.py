@@ -24,7 +24,7 @@ FREE = (2, 3, 4)  # a film: the substrate holds xx, yy and xy
 def main() -> None:
     settings, folder = read_configuration(__doc__)
     problem = superlattice(settings)
-    found = optimise(problem, settings["method"], tolerance=1e-9)
+    found = optimise(problem, settings["method"])
     axes = grid(settings)
     every = scan(problem, axes)
     values = np.where(feasible(problem, every), every[..., 0], np.nan)
