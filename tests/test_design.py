@@ -84,7 +84,7 @@ def test_constraints_hold():
         return jnp.linalg.norm(here.state("well").coordinates)
 
     limit = 0.65
-    found = optimise(problem(constraints={"length": Constraint(length, upper=limit)}))
+    found = optimise(problem(constraints={"length": Constraint(length, upper=limit)}), tolerance=1e-8)
     assert float(found.z[0]) == pytest.approx((B * limit**2 - A) / (2 * Q), rel=1e-6)
     assert found.found.constraints[0] <= limit + 1e-6
     with pytest.raises(FerrojaxError, match="lbfgs takes no constraints"):
@@ -104,7 +104,7 @@ def test_a_path_that_loses_its_minimum_names_the_soft_mode():
     with pytest.raises(FerrojaxError, match=r"no optimum inside the stable region.*softest mode of well .* eV/Å².*here\.stiffness"):
         optimise(against_a_field(), max_steps=4)
     # Held at a stiffness -a + 3bz² = 1 eV/Å² it has an optimum, at E = -az + bz³.
-    held = optimise(against_a_field(stiffness=Constraint(lambda here: here.stiffness("well"), lower=1.0)))
+    held = optimise(against_a_field(stiffness=Constraint(lambda here: here.stiffness("well"), lower=1.0)), tolerance=1e-8)
     z = np.sqrt((1 + A) / (3 * B))
     assert float(held.z[0]) == pytest.approx(-A * z + B * z**3, rel=1e-6)
 

@@ -69,7 +69,7 @@ def rotation(settings: dict) -> Problem:
 
 
 def scanned(found: Design, axes: dict[str, np.ndarray]) -> np.ndarray:
-    """The barrier (eV) over strain_xx and angle; at each strain_xx the strain_yy of the remanence is found by bisection."""
+    """The barrier (eV) over strain_xx and angle; at each strain_xx the strain_yy of the remanence is found by Brent's method."""
     problem, values = found.problem, np.full([len(axis) for axis in axes.values()], np.nan)
     wanted, previous = problem.constraints["remanence"].lower, (problem.start, problem.relaxed(problem.start, problem.first()))
     for i, xx in enumerate(axes["strain_xx"]):
@@ -80,9 +80,9 @@ def scanned(found: Design, axes: dict[str, np.ndarray]) -> np.ndarray:
             previous = (z, problem.follow(z, previous))
             return problem.value(*previous)
 
-        # The remanence falls by about 30 C/m² per unit of strain along the other axis.
+        # Along a line of constant remanence both strains change by nearly as much.
         guess = previous[0][1] - (xx - previous[0][0])
-        yy = brentq(lambda yy, at=at: at(yy)[1] - wanted, guess - 0.004, guess + 0.004, xtol=1e-7)
+        yy = brentq(lambda yy, at=at: at(yy)[1] - wanted, guess - 0.0015, guess + 0.0015, xtol=1e-7)
         for j, degrees in enumerate(axes["angle"]):
             values[i, j] = at(yy, degrees)[0]
     return values

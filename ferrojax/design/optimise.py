@@ -33,7 +33,7 @@ class _Trial(NamedTuple):
 
 
 def optimise(
-    problem: Problem, method: Literal["slsqp", "lbfgs", "adam"] = "slsqp", max_steps: int = 100, tolerance: float = 1e-8
+    problem: Problem, method: Literal["slsqp", "lbfgs", "adam"] = "slsqp", max_steps: int = 100, tolerance: float = 1e-6
 ) -> Design:
     """The nearest optimum of a problem.
 
@@ -44,8 +44,8 @@ def optimise(
     Args:
         method: "slsqp" takes bounds and constraints (Kraft, DFVLR-FB 88-28 (1988)), "lbfgs" bounds (Byrd, Lu, Nocedal and Zhu, SIAM J. Sci.
             Comput. 16, 1190 (1995)), "adam" bounds, by projection (Kingma and Ba, arXiv:1412.6980).
-        tolerance: change of the scaled objective and constraints (slsqp; not below 1e-8, where the relaxations are noise), projected scaled
-            gradient (lbfgs, adam; at least 1e-6 there).
+        tolerance: change of the scaled objective and constraints (slsqp; relaxations to 1e-8 eV/Å leave noise of about 1e-7), projected
+            gradient (lbfgs, adam; at least 1e-6).
 
     Raises FerrojaxError if a structure is lost at the start or the optimum lies where one is (it says where and the softest mode), if
     constraints are violated at the end or given to a method that takes none, and if it has not converged.
