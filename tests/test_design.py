@@ -115,6 +115,9 @@ def test_scan_finds_the_same_optimum_and_leaves_out_lost_points():
     assert values.shape == (23, 1)
     np.testing.assert_allclose(values[:, 0], (A + 2 * Q * grid) ** 2 / (4 * B) - COST * grid**2, rtol=1e-9)
     assert abs(grid[values[:, 0].argmax()] - OPTIMUM) <= 0.005
+    z = np.array([0.05])
+    found = unconstrained().evaluate(z, unconstrained().relaxed(z, unconstrained().first()))
+    assert found.slope[0] == pytest.approx(Q * (A + 2 * Q * 0.05) / B - 2 * COST * 0.05, rel=1e-9)
     lost = scan(against_a_field(), {"field_z": [-0.6, -0.4, 0.0]})[:, 0]
     assert np.isnan(lost[0]) and lost[1:].tolist() == [-0.4, 0.0]
     with pytest.raises(FerrojaxError, match="a scan is over some of strain_xx; got field_z"):
@@ -228,10 +231,6 @@ def worst_error(*names):
     problem = barium_titanate(*names)
     points = problem.relaxed(problem.start, problem.first())
     return relative_errors(problem, (1e-4, 5e-5, 1e-2), points).max()
-
-
-def test_gradients_of_barrier_and_polarization_against_structures_relaxed_anew(claim):
-    claim("D-design-gradient", worst_error("polarization"))
 
 
 @pytest.mark.slow
