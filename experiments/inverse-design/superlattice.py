@@ -1,4 +1,4 @@
-"""Layer thickness of a superlattice, and the strain of its substrate, that give the largest susceptibility of a stable structure.
+"""Layer thickness of a superlattice that gives the largest susceptibility of a stable structure.
 
     python experiments/inverse-design/superlattice.py experiments/inverse-design/basrtio3-superlattice.yaml
 
@@ -42,14 +42,14 @@ def superlattice(settings: dict) -> Problem:
     state = effective.uniform_state(shape, settings["start_mode_A"]).replace(occupation=filled)
     well = effective.minimise(enthalpy, params, state, base.strain, clamp="epitaxial", tolerance=1e-7)
     axis = "xyz".index(settings["axis"])
-    stiff = Constraint(lambda here: here.stiffness("well"), lower=settings["stiffness_eV_per_A2"])
+    stiff = Constraint(lambda here: here.stiffness("well"), lower=settings["stiffness_eV_per_A2"], scale=0.1)
     return Problem(
         enthalpy,
         base,
         [thickness],
         {"well": Structure(Point(effective.prepare(params, well.state), well.strain), free=FREE)},
         lambda here: here.susceptibility("well")[axis, axis],
-        {"stiffness": stiff} if settings["stiffness_eV_per_A2"] else {},
+        {"stiffness": stiff},
         "maximise",
     )
 
