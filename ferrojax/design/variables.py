@@ -91,7 +91,7 @@ def mixing(other: Any, lower: float = 0.0, upper: float = 1.0, start: float = 0.
     """Composition x: parameters (1 - x) p + x p', p' = ``other``, a pytree like the setting's.
 
     Of two sets of the effective Hamiltonian a virtual crystal; of a potential whose p' has the embeddings of two species exchanged
-    (``exchanged``) a mixed species.
+    a mixed species.
     """
 
     def apply(s: Setting, value: Array) -> Setting:
