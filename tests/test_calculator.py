@@ -89,6 +89,7 @@ def rattled_forces():
     return atoms.get_forces()
 
 
+@pytest.mark.slow
 def test_relaxation_of_the_cell_with_ase():
     """ASE's optimiser comes back to the minimum that ferrojax found, in a field."""
     found = relax(make_enthalpy(MODEL), MODEL.params, MODEL.prepare(rattled_triclinic(), skin=1.0), FIELD, force_tolerance=1e-4)
