@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
 	@tools/make_venv.sh $(VENV) "$(EXTRAS)"
 	@touch $@
 
-quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, respond, switch; writes runs/quickstart/report.html
+quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
 
 test: lint types claims ## what CI runs: lint, types, claims and the quick tests

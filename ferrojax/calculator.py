@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ferrojax.electrostatics.boundary import Boundary
-from ferrojax.enthalpy import Enthalpy, make_enthalpy
+from ferrojax.enthalpy import Enthalpy, make_enthalpy, shared_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.bundle import load_model
 from ferrojax.potential.model import Model
@@ -136,13 +136,12 @@ class FerrojaxCalculator(Calculator):
 
 
 _is_valid = jax.jit(is_valid)
-_shared = functools.lru_cache(maxsize=32)(make_enthalpy)
 
 
 def _enthalpy(model: Model, boundary: Boundary) -> Callable:
     """One function per model and boundary, since compiled code is kept per function; arrays cannot be looked up."""
     hashable = isinstance(boundary.reference_dipole, tuple)
-    return _shared(model, boundary) if hashable else make_enthalpy(model, boundary)
+    return shared_enthalpy(model, boundary) if hashable else make_enthalpy(model, boundary)
 
 
 @functools.partial(jax.jit, static_argnums=0)

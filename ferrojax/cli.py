@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, simulate, relax, respond, inspect, check data, quick start."""
+"""Command line: train, evaluate, simulate, relax, respond, switch, design, inspect, check data, quick start."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ a first session:
   ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
   ferrojax md config.yaml                                 molecular dynamics; a second call goes on
   ferrojax loop config.yaml                               P-E hysteresis loop
+  ferrojax relax POSCAR --model MODEL --out relaxed.xyz   in a field, under stress; then response, phonons, flexo
   ferrojax barrier up.cif down.cif --model MODEL          switching path, barrier and its derivatives
+  ferrojax design config.yaml                             strain, field or composition by gradients
 """
 
 TRAIN = """\

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ferrojax.electrostatics.boundary import Boundary, displacement_energy
 from ferrojax.electrostatics.long_range import choose_method, long_range_energy
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, field_inside
 from ferrojax.topology import edge_vectors, layout
 
 if TYPE_CHECKING:
@@ -55,14 +55,18 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str
         fixed_field = field * (1.0 - boundary.fixed_displacement.astype(field.dtype))
         # E'·M' with E' = (I + ε)⁻ᵀ E equals E·M of the charges' flow on unstrained bonds.
         energy -= fixed_field @ dipole(model, terms.flow, state)
-        relaxed = jnp.linalg.solve((jnp.eye(3, dtype=field.dtype) + strain).T, fixed_field)
-        energy -= 0.5 * relaxed @ terms.polarizability @ relaxed
+        inside = field_inside(strain, fixed_field)
+        energy -= 0.5 * inside @ terms.polarizability @ inside
         if "D" not in boundary.kinds:
             return energy
         moment = dipole(model, terms.flow, strained)
         return energy + displacement_energy(boundary, moment, strained.volume, field, model.config.eps_inf)
 
     return enthalpy
+
+
+# The same function for the same model and conditions, since compiled code is kept per function.
+shared_enthalpy = functools.lru_cache(maxsize=32)(make_enthalpy)
 
 
 def dipole(model: Model, flow: Float[Array, "atoms slots"], state: State) -> Float[Array, "3"]:

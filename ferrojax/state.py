@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -128,3 +128,17 @@ def apply_strain(state: State, strain: Float[Array, "3 3"]) -> State:
     """Strained state, R' = R (I + ε)ᵀ and cell' = cell (I + ε)ᵀ, topology kept."""
     deformation = jnp.eye(3, dtype=state.cell.dtype) + strain.T
     return state.replace(positions=state.positions @ deformation, cell=state.cell @ deformation)
+
+
+def field_inside(strain: Float[Array, "3 3"], field: Float[Array, "3"]) -> Float[Array, "3"]:
+    """The Cartesian field E' = (I + ε)⁻ᵀ E in a strained cell whose potential drops E·a_i along the lattice vectors are held, V/Å."""
+    return jnp.linalg.solve((jnp.eye(3, dtype=field.dtype) + strain).T, field)
+
+
+def strain_length(state: Any) -> Float[Array, ""]:
+    """J = (V/N)^(1/3) N^(1/2), Å: with J ε among the coordinates, strains are about as stiff as atoms.
+
+    Sheppard et al., J. Chem. Phys. 136, 074103 (2012). ``state``: a State or a LatticeState.
+    """
+    count = jnp.sum(state.mobile).astype(state.cell.dtype)
+    return (jnp.linalg.det(state.cell) / count) ** (1 / 3) * jnp.sqrt(count)

@@ -13,7 +13,8 @@ from ferrojax import effective
 from ferrojax.effective import strain_tensor
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import linear, relax
-from ferrojax.equilibrium.implicit import check_settled, settle, settled_enthalpy
+from ferrojax.equilibrium.implicit import settle, settled_enthalpy
+from ferrojax.equilibrium.stability import check_settled
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths import activation, barrier
 from ferrojax.potential import load_model

@@ -12,9 +12,10 @@ from wave_dipole import wave_dipole
 
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.response.bloch import at_wave, with_images
+from ferrojax.response.bloch import at_wave, images, with_images
 from ferrojax.response.first import born_charges, energy_forces_stress
 from ferrojax.response.waves import wave_response
+from ferrojax.topology import rebuild
 from ferrojax.units import COULOMB
 
 FIELD = jnp.array([0.0, 0.02, -0.01])
@@ -100,6 +101,9 @@ def test_images_leave_the_enthalpy_alone():
     enthalpy = make_enthalpy(model)
     for one, other in zip(*(energy_forces_stress(enthalpy, params, s, FIELD) for s in (state, model.prepare(atoms, np.float64)))):
         np.testing.assert_allclose(one, other, atol=1e-12)
+    again = rebuild(state)  # a list made anew has its images too
+    np.testing.assert_array_equal(images(again).owner, images(state).owner)
+    np.testing.assert_array_equal(again.topology.neighbors, state.topology.neighbors)
 
 
 def test_a_wave_needs_images():

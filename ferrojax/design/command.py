@@ -19,7 +19,7 @@ from ferrojax.design.here import Here, Structure
 from ferrojax.design.optimise import optimise
 from ferrojax.design.problem import Constraint, Problem
 from ferrojax.design.record import save
-from ferrojax.effective.lattice import VOIGT, strain_tensor
+from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES, strain_tensor
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.space import Point
@@ -83,7 +83,7 @@ def quantity(config: QuantityConfig, model: Any) -> Any:
 
 
 def _structure(s: StructureConfig, config: DesignConfig, folder: Path, model: Any, params: Any, waves: bool) -> Structure:
-    free = tuple(variables.STRAINS.index(name) for name in s.free)
+    free = tuple(VOIGT_NAMES.index(name) for name in s.free)
     if model is not None:
         state = model.prepare(read_structure(folder / str(s.file)), np.float64, skin=SKIN, name=str(s.file))
         state = with_images(state) if waves else state

@@ -14,10 +14,10 @@ from ferrojax.design.variables import Setting
 from ferrojax.effective.lattice import LatticeState, voigt_strain
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.equilibrium.implicit import Settled, settle
-from ferrojax.equilibrium.stability import ASIDE, null_space
+from ferrojax.equilibrium.stability import ASIDE, force_constants, null_space
 from ferrojax.paths.space import Point
 from ferrojax.response.flexo import long_wave, type_two
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, field_inside
 from ferrojax.units import E_PER_A, E_PER_A2, EPSILON_0
 
 PICOMETRE_PER_VOLT = 100.0  # of 1 Å/V
@@ -103,18 +103,14 @@ class Here:
     def stiffness(self, name: str) -> Float[Array, ""]:
         """The lowest eigenvalue of ∂²F/∂x∂x at fixed strain, eV/Å²: as a constraint it keeps a design away from a soft mode."""
         state, strain, field = self.state(name), self.strain(name), self.field(name)
-
-        def value(x: Array) -> Array:
-            return self.enthalpy_function(self.setting.params, state.at(x.reshape(-1, 3)), strain, field)
-
-        matrix = jax.hessian(value)(state.coordinates.reshape(-1))
+        matrix = force_constants(self.enthalpy_function, self.setting.params, state, strain, field)
         null = null_space(state, len(matrix))
         return jnp.linalg.eigvalsh(matrix + ASIDE * null @ null.T)[0]
 
     def flexoelectric(self, name: str, model: Any) -> Float[Array, "3 3 3 3"]:
         """μ_αδ,βγ of type II at E = 0, nC/m, forces shared by mass (see ``long_wave``); of atoms whose start is ``with_images``."""
         state, strain = self.state(name), self.strain(name)
-        inside = jnp.linalg.solve((jnp.eye(3) + strain).T, self.field(name))
+        inside = field_inside(strain, self.field(name))
         shares = state.masses[:, 0] / jnp.sum(state.masses)
         found = long_wave(model, self.setting.params, apply_strain(state, strain), inside, shares)
         return type_two(found.total) * E_PER_A

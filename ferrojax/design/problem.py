@@ -20,8 +20,6 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.paths.saddle import refine_minimum, refine_saddle
 from ferrojax.paths.space import Conditions, Point
 from ferrojax.paths.stationary import examine
-from ferrojax.response.bloch import Bloch, with_images
-from ferrojax.state import State
 
 TOLERANCE = 1e-8  # eV/Å: relaxed structures
 JUMP = 0.3  # Å: a coordinate that moves farther in one step belongs to another structure
@@ -112,7 +110,7 @@ class Problem:
             point, conditions = placed(setting, structure, points[name])
             refine = refine_saddle if structure.saddle else refine_minimum
             try:
-                found[name] = _dressed(refine(self.enthalpy, conditions, point, TOLERANCE, MAX_STEPS).point, points[name])
+                found[name] = refine(self.enthalpy, conditions, point, TOLERANCE, MAX_STEPS).point
             except FerrojaxError as error:
                 raise FerrojaxError(f"design: structure {name} is lost at {self.describe(z)}: {error}") from None
         return found
@@ -180,14 +178,6 @@ def placed(setting: Setting, structure: Structure, near: Point) -> tuple[Point, 
     point = near.replace(state=occupied(near.state, setting), strain=held_strain(setting, near, structure.free))
     inside = setting.field if structure.in_field else jnp.zeros_like(setting.field)
     return point, Conditions(setting.params, inside, setting.stress, structure.free)
-
-
-def _dressed(found: Point, near: Point) -> Point:
-    """With a list of images, if it had one: a new topology has lost it."""
-    before, after = (getattr(point.state.topology, "layout", None) for point in (near, found))
-    if isinstance(found.state, State) and isinstance(before, Bloch) and not isinstance(after, Bloch):
-        return found.replace(state=with_images(found.state))
-    return found
 
 
 def _vector(problem: Problem, base: Setting, z: Array, points: dict[str, Point]) -> Float[Array, " values"]:

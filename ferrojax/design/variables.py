@@ -12,10 +12,8 @@ import numpy as np
 from flax import struct
 from jaxtyping import Array, Float
 
-from ferrojax.effective.lattice import VOIGT, Shape
+from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES, Shape
 from ferrojax.errors import FerrojaxError
-
-STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 class Setting(struct.PyTreeNode):
@@ -70,9 +68,9 @@ def epitaxial(lower: float, upper: float, start: float, name: str = "strain") ->
 
 def strain_component(component: str, lower: float, upper: float, start: float) -> Variable:
     """One Voigt strain, "xx" to "xy" (η4 = 2 ε_yz), added to the setting's."""
-    if component not in STRAINS:
-        raise FerrojaxError(f"design: a strain component is one of {', '.join(STRAINS)}; got {component!r}.")
-    i, j = VOIGT[STRAINS.index(component)]
+    if component not in VOIGT_NAMES:
+        raise FerrojaxError(f"design: a strain component is one of {', '.join(VOIGT_NAMES)}; got {component!r}.")
+    i, j = VOIGT[VOIGT_NAMES.index(component)]
     unit = np.zeros((3, 3))
     unit[i, j] += 0.5
     unit[j, i] += 0.5

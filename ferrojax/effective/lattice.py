@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 VOIGT = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
+VOIGT_NAMES = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 class LatticeState(struct.PyTreeNode):

@@ -16,11 +16,9 @@ from ferrojax.effective.lattice import LatticeState, strain_tensor
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.equilibrium.inputs import checked
 from ferrojax.equilibrium.linear import solve_symmetric
-from ferrojax.equilibrium.stability import FORCE_LIMIT, check_settled, null_space
+from ferrojax.equilibrium.stability import null_space
 from ferrojax.errors import FerrojaxError
-from ferrojax.state import State
-
-__all__ = ["FORCE_LIMIT", "Settled", "check_settled", "settle", "settled_enthalpy"]
+from ferrojax.state import State, strain_length
 
 
 class Settled(NamedTuple):
@@ -123,11 +121,9 @@ def _value(enthalpy, free, x: Array, params, state: State | LatticeState, strain
 
 
 def _unpacked(x: Array, state: State | LatticeState, strain: Array, free: tuple[int, ...]) -> tuple[Array, Array]:
-    """Coordinates and strain. The free strains are counted in lengths, ε (V/N)^(1/3) N^(1/2), so that all unknowns are as stiff."""
+    """Coordinates and strain. The free strains are counted in lengths, J ε (``strain_length``)."""
     count = state.coordinates.size
     if not free:
         return x.reshape(-1, 3), strain
-    atoms = jnp.sum(state.mobile)
-    scale = (jnp.linalg.det(state.cell) / atoms) ** (1 / 3) * jnp.sqrt(atoms)
-    voigt = jnp.zeros(6, x.dtype).at[jnp.array(free, int)].set(x[count:] / scale)
+    voigt = jnp.zeros(6, x.dtype).at[jnp.array(free, int)].set(x[count:] / strain_length(state))
     return x[:count].reshape(-1, 3), strain + strain_tensor(voigt)

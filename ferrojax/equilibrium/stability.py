@@ -20,12 +20,11 @@ from ferrojax.equilibrium.inputs import check_state, checked
 from ferrojax.equilibrium.linear import DENSE_LIMIT, require_finite
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
-from ferrojax.units import FEMTOSECOND
+from ferrojax.units import THZ
 
 FORCE_LIMIT = 1e-4  # eV/Å: a point that is farther from rest is none
 SOFT = 1e-4  # eV/Å²: a stiffness below it has no relaxed response
 ASIDE = 1e4  # eV/Å²: directions that do not count get this stiffness, above that of any bond
-TERAHERTZ = 1e3 * FEMTOSECOND / (2 * math.pi)  # of sqrt(eV/Å²/amu): 15.6333 THz
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,8 @@ def soft_mode(
 def softest_of(matrix: Float[np.ndarray, "size size"] | Float[Array, "size size"], state: State | LatticeState) -> SoftMode:
     """The soft mode of force constants that are known."""
     roots = _roots(state)
-    low, _ = _lowest(np.asarray(matrix, float), _aside(state))
-    return _mode(low, *_lowest(np.asarray(matrix, float) / np.outer(roots, roots), _aside(state, roots)), state)
+    low, _ = _lowest(np.asarray(matrix, float), idle_directions(state))
+    return _mode(low, *_lowest(np.asarray(matrix, float) / np.outer(roots, roots), idle_directions(state, roots)), state)
 
 
 def force_constants(
@@ -95,7 +94,7 @@ def check_settled(
     check_state(state, name)
     slope, matrix = second_order(enthalpy, params, state, strain, field)
     check_rest(slope[:-OUTER], state, name)
-    aside = _aside(state)
+    aside = idle_directions(state)
     values = np.linalg.eigvalsh(_projected(matrix[:-OUTER, :-OUTER], aside))
     return values[: len(values) - aside.shape[1]]
 
@@ -138,7 +137,7 @@ def _lowest(matrix: np.ndarray, aside: np.ndarray) -> tuple[float, np.ndarray]:
 def _mode(stiffness: float, square: float, vector: np.ndarray, state: State | LatticeState) -> SoftMode:
     """From the lowest eigenvalues of the force constants, plain and over the masses, and the eigenvector of the latter."""
     moved = vector / _roots(state)
-    frequency = math.copysign(math.sqrt(abs(square)), square) * TERAHERTZ
+    frequency = math.copysign(math.sqrt(abs(square)), square) * THZ
     return SoftMode(stiffness, frequency, (moved / np.linalg.norm(moved)).reshape(-1, 3), _names(state))
 
 
@@ -151,7 +150,7 @@ def _projected(matrix: Any, aside: np.ndarray) -> np.ndarray:
 
 def _lanczos(product: Callable[[np.ndarray], np.ndarray], state: State | LatticeState, roots: np.ndarray) -> tuple[float, np.ndarray]:
     """As _lowest, of products with the force constants alone."""
-    aside, size = _aside(state, roots), len(roots)
+    aside, size = idle_directions(state, roots), len(roots)
 
     def weighted(vector: np.ndarray) -> np.ndarray:
         image = product((vector - aside @ (aside.T @ vector)) / roots) / roots
@@ -165,7 +164,7 @@ def _lanczos(product: Callable[[np.ndarray], np.ndarray], state: State | Lattice
     return float(values[0]), vectors[:, 0]
 
 
-def _aside(state: State | LatticeState, roots: np.ndarray | float = 1.0) -> Float[np.ndarray, "size k"]:
+def idle_directions(state: State | LatticeState, roots: Float[np.ndarray, " size"] | float = 1.0) -> Float[np.ndarray, "size k"]:
     """Orthonormal directions that do not count: common displacements (mass-weighted by the roots) and padding."""
     size = state.coordinates.size
     free = np.asarray(null_space(state, size)) * np.broadcast_to(roots, size)[:, None]

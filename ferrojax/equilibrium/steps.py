@@ -16,7 +16,7 @@ from ferrojax.dynamics.stacking import stack
 from ferrojax.equilibrium.linear import matrix_of
 from ferrojax.equilibrium.symmetry import Symmetry
 from ferrojax.response.first import energy_forces_stress
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, strain_length
 from ferrojax.topology import is_valid
 
 MAX_STRAIN_ROUND = 0.02  # the reduced field is made Cartesian again after at most this much strain
@@ -105,8 +105,7 @@ def _side_by_side(step, enthalpy, axes, params, states, conditions, *shared):
 
 def _coordinates(enthalpy, params, state: State, conditions: Conditions):
     """G(x) = F - V₀ σ:ε of x = (u, J ε), the strained state at x, and J."""
-    atoms = jnp.sum(state.numbers > 0)
-    scale = (state.volume / atoms) ** (1 / 3) * jnp.sqrt(atoms)
+    scale = strain_length(state)
 
     def moved(x: Array) -> State:
         return state.replace(positions=state.positions + conditions.symmetry.vectors(x[:-3]))

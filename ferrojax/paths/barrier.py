@@ -13,10 +13,12 @@ from jaxtyping import Array, Float
 
 from ferrojax.effective.lattice import strain_tensor
 from ferrojax.enthalpy import Enthalpy
-from ferrojax.equilibrium.implicit import FORCE_LIMIT, settled_enthalpy
+from ferrojax.equilibrium.implicit import settled_enthalpy
+from ferrojax.equilibrium.linear import matrix_of
+from ferrojax.equilibrium.stability import FORCE_LIMIT
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.endpoints import End, as_point
-from ferrojax.paths.modes import BATCH, STIFF, idle_directions
+from ferrojax.paths.modes import STIFF, idle_directions
 from ferrojax.paths.space import Conditions, Point, energy, moving, pack
 from ferrojax.paths.stationary import Stationary, examine, require_minimum, require_saddle
 
@@ -150,9 +152,7 @@ def _whole_hessian(enthalpy: Enthalpy, conditions: Conditions, point: Point, x: 
         return jnp.where(moves, gradient, 0.0)
 
     start = jnp.concatenate([x, jnp.zeros(LOADS, x.dtype)])
-    return jax.lax.map(
-        lambda v: jax.jvp(slope, (start,), (jnp.where(moves, v, 0.0),))[1], jnp.eye(start.size, dtype=x.dtype), batch_size=BATCH
-    )
+    return matrix_of(lambda v: jax.jvp(slope, (start,), (jnp.where(moves, v, 0.0),))[1], start.size, start.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -7,19 +7,18 @@ from pathlib import Path as File
 
 import jax
 import numpy as np
-from jaxtyping import Float
 from rich.console import Console
 
 from ferrojax.data.structure import read_structure
+from ferrojax.effective.lattice import VOIGT_NAMES
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.record import save_switching
 from ferrojax.paths.switching import Switching, switching_barrier
 from ferrojax.potential import load_model
+from ferrojax.response.command import stress_tensor
 from ferrojax.units import GPA
-
-STRAINS = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 def run_barrier(
@@ -41,9 +40,9 @@ def run_barrier(
     field: V/Å. free: names of strains that follow. stress: GPa, Voigt. Raises FerrojaxError for a file that ASE cannot read, and as
     ``switching_barrier`` does.
     """
-    unknown = sorted(set(free) - set(STRAINS))
+    unknown = sorted(set(free) - set(VOIGT_NAMES))
     if unknown:
-        raise FerrojaxError(f"barrier: {', '.join(unknown)} is no strain; choose from {', '.join(STRAINS)}.")
+        raise FerrojaxError(f"barrier: {', '.join(unknown)} is no strain; choose from {', '.join(VOIGT_NAMES)}.")
     with jax.enable_x64(True):
         network, params, _ = load_model(model)
         enthalpy = make_enthalpy(network)
@@ -56,8 +55,8 @@ def run_barrier(
             first,
             last,
             field=field,
-            free=[STRAINS.index(name) for name in free],
-            stress=_tensor(stress) * GPA,
+            free=[VOIGT_NAMES.index(name) for name in free],
+            stress=stress_tensor(stress) * GPA,
             second=second,
             images=images,
             method=method,
@@ -70,8 +69,3 @@ def run_barrier(
             console.print(f"{name}: " + str(side).replace("; ", "\n  "), highlight=False)
         console.print(f"unstable mode {found.saddle.softest()}; {found.path.steps} steps; written to {out}", highlight=False)
     return found
-
-
-def _tensor(voigt: Sequence[float]) -> Float[np.ndarray, "3 3"]:
-    xx, yy, zz, yz, xz, xy = voigt
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

@@ -14,15 +14,16 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
+from ferrojax.equilibrium import stability
+from ferrojax.equilibrium.linear import matrix_of
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.space import Conditions, Point, energy, moving, pack
 from ferrojax.state import State
+from ferrojax.units import THZ
 
 DENSE = 900  # unknowns up to which the matrix is made: 300 atoms
-BATCH = 32  # columns of it at a time, to bound the memory
 STIFF = 1e3  # eV/Å², given to displacements that cost nothing, so that they are not the lowest
 FEW = 6  # modes that the matrix-free search finds
-THZ = 15.633302  # √(eV/Å²/amu) as a frequency
 
 
 class Modes(NamedTuple):
@@ -82,19 +83,13 @@ def hessian_product(enthalpy: Enthalpy, conditions: Conditions, point: Point, x:
 def hessian(enthalpy: Enthalpy, conditions: Conditions, point: Point, x: Array) -> Float[Array, "n n"]:
     """∂²G/∂x², symmetric."""
     columns = functools.partial(hessian_product, enthalpy, conditions, point, x)
-    matrix = jax.lax.map(columns, jnp.eye(x.size, dtype=x.dtype), batch_size=BATCH)
+    matrix = matrix_of(columns, x.size, x.dtype)
     return (matrix + matrix.T) / 2
 
 
 def idle_directions(state: State | LatticeState, free: tuple[int, ...]) -> Float[np.ndarray, "n idle"]:
-    """Unit vectors, as columns, of what costs nothing: common displacements of the loose rows, and padding."""
-    moves = np.asarray(moving(state, free))
-    columns = list(np.eye(len(moves))[~moves])
-    if state.loose is not None:
-        loose = np.asarray(state.loose, float)
-        for axis in np.eye(3):
-            columns.append(np.concatenate([np.outer(loose, axis).reshape(-1) / np.sqrt(loose.sum()), np.zeros(len(free))]))
-    return np.array(columns).reshape(len(columns), len(moves)).T
+    """Unit vectors, as columns, of what costs nothing in (coordinates, J ε): those of ``stability.idle_directions``."""
+    return np.pad(stability.idle_directions(state), ((0, len(free)), (0, 0)))
 
 
 def describe_mode(value: float, vector: Float[np.ndarray, " n"], state: State | LatticeState) -> str:

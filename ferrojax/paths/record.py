@@ -14,6 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES
 from ferrojax.files import write_bytes, write_text
 from ferrojax.paths.barrier import Activation
 from ferrojax.paths.path import Path
@@ -45,7 +46,7 @@ def table_of(path: Path) -> list[dict[str, float]]:
         strain = np.asarray(point.strain)
         row = {"image": k, "distance_A": float(path.distance[k]), "energy_meV": 1e3 * float(path.energies[k] - path.energies[0])}
         row |= {f"P{axis}_C_per_m2": float(p) for axis, p in zip("xyz", path.polarization[k] * E_PER_A2)}
-        row |= {f"strain_{a}{b}": float(strain["xyz".index(a), "xyz".index(b)]) for a, b in ("xx", "yy", "zz", "yz", "xz", "xy")}
+        row |= {f"strain_{name}": float(strain[pair]) for name, pair in zip(VOIGT_NAMES, VOIGT)}
         rows.append(row)
     return rows
 

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from ferrojax.dynamics.stacking import common_shapes
 from ferrojax.effective.lattice import LatticeState, strain_tensor, voigt_strain
 from ferrojax.enthalpy import Enthalpy
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, strain_length
 from ferrojax.topology import is_valid, rebuild
 
 
@@ -45,13 +45,8 @@ class Conditions(struct.PyTreeNode):
 
 
 def scales(state: State | LatticeState, free: tuple[int, ...]) -> Float[Array, " free"]:
-    """Å per unit of each free Voigt strain: J = (V/N)^(1/3) N^(1/2), and J/√2 for shears, so that lengths are J |ε|.
-
-    Sheppard et al., J. Chem. Phys. 136, 074103 (2012).
-    """
-    count = jnp.sum(state.mobile).astype(state.cell.dtype)
-    length = (jnp.linalg.det(state.cell) / count) ** (1 / 3) * jnp.sqrt(count)
-    return length * jnp.asarray([1.0 if k < 3 else 0.5**0.5 for k in free], state.cell.dtype)
+    """Å per unit of each free Voigt strain: J of ``strain_length``, and J/√2 for shears, so that lengths are J |ε|."""
+    return strain_length(state) * jnp.asarray([1.0 if k < 3 else 0.5**0.5 for k in free], state.cell.dtype)
 
 
 @functools.partial(jax.jit, static_argnums=1)

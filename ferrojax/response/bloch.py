@@ -24,6 +24,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from ferrojax.distributed.layout import Whole
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
+from ferrojax.topology import Topology
 
 AXIS = "wave"  # the two members of this axis are the real and the imaginary part of the amplitudes
 
@@ -56,10 +57,17 @@ class Bloch(Whole):
             return jax.ops.segment_sum(rows, self.owner, len(like))
         return _collect(rows, self.owner, self.cosine, self.sine, len(like))
 
+    def divide(self, topology: Topology, state: State) -> Topology:
+        """A topology of the whole system with its images listed anew."""
+        return _listed(topology, state)
+
 
 def with_images(state: State) -> State:
     """The state with the images of its atoms listed; made once for all wave vectors, on the host."""
-    topology = state.topology
+    return state.replace(topology=_listed(state.topology, state))
+
+
+def _listed(topology: Topology, state: State) -> Topology:
     neighbors, shifts, mask = (np.asarray(x) for x in (topology.neighbors, topology.shifts, topology.mask))
     atoms = len(state.positions)
     own = np.concatenate([np.arange(atoms)[:, None], np.zeros((atoms, 3), int)], 1)
@@ -71,7 +79,7 @@ def with_images(state: State) -> State:
     listed[mask] = [place[tuple(pair)] for pair in pairs.tolist()]
     one, zero = jnp.ones(len(rows), state.cell.dtype), jnp.zeros(len(rows), state.cell.dtype)
     layout = Bloch(jnp.asarray(rows[:, 0], jnp.int32), jnp.asarray(rows[:, 1:], jnp.int32), one, zero)
-    return state.replace(topology=topology.replace(neighbors=jnp.asarray(listed), layout=layout))
+    return topology.replace(neighbors=jnp.asarray(listed), layout=layout)
 
 
 def images(state: State) -> Bloch:

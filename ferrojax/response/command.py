@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ferrojax import effective
 from ferrojax.data.structure import read_structure
-from ferrojax.effective.lattice import VOIGT
+from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import relax, space_group
 from ferrojax.equilibrium.relax import Relaxation
@@ -30,7 +30,6 @@ from ferrojax.response.tensors import response_tensors
 from ferrojax.units import GPA
 
 SKIN = 1.0  # Å
-NAMES = ("xx", "yy", "zz", "yz", "xz", "xy")
 
 
 def run_relax(
@@ -102,9 +101,9 @@ def cell_mask(word: str) -> bool | np.ndarray:
         return word == "full"
     mask = np.zeros((3, 3))
     for name in word.split(","):
-        if name not in NAMES:
-            raise FerrojaxError(f"--cell {word}: give full, fixed, or components of {','.join(NAMES)}.")
-        i, j = VOIGT[NAMES.index(name)]
+        if name not in VOIGT_NAMES:
+            raise FerrojaxError(f"--cell {word}: give full, fixed, or components of {','.join(VOIGT_NAMES)}.")
+        i, j = VOIGT[VOIGT_NAMES.index(name)]
         mask[i, j] = mask[j, i] = 1.0
     return mask
 

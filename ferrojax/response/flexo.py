@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ferrojax.enthalpy import Enthalpy, make_enthalpy
+from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES
+from ferrojax.enthalpy import Enthalpy, shared_enthalpy
 from ferrojax.equilibrium.implicit import settle
 from ferrojax.equilibrium.inputs import checked
 from ferrojax.equilibrium.stability import check_rest, check_stable, soft_mode
@@ -22,7 +23,7 @@ from ferrojax.files import write_text
 from ferrojax.response.bloch import with_images
 from ferrojax.response.first import forces
 from ferrojax.response.waves import WaveResponse, wave_response
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, field_inside
 from ferrojax.units import E_PER_A, EPSILON_0
 
 
@@ -95,8 +96,7 @@ def flexoelectricity(
     """
     settled = settle(_enthalpy(model), params, state, strain, field)
     strained = apply_strain(state.at(settled.coordinates), settled.strain)
-    inside = jnp.linalg.solve((jnp.eye(3, dtype=field.dtype) + settled.strain).T, field)
-    return long_wave(model, params, strained, inside, shares)
+    return long_wave(model, params, strained, field_inside(settled.strain, field), shares)
 
 
 def type_two(first: Float[Array, "3 3 3 3"]) -> Float[Array, "3 3 3 3"]:
@@ -129,11 +129,10 @@ class FlexoTensors:
 
     def table(self) -> str:
         """Coefficients as text: a row for each component of P and gradient direction, a column for each strain."""
-        names = ("xx", "yy", "zz", "yz", "xz", "xy")
         lines = ["flexoelectric tensor of type II at E = 0, nC/m: P_a from d(strain)/dr_d"]
-        lines.append("a d  " + "".join(f"{name:>12}" for name in names))
+        lines.append("a d  " + "".join(f"{name:>12}" for name in VOIGT_NAMES))
         for a, d in np.ndindex(3, 3):
-            row = [self.total[a, d, b, c] for b, c in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
+            row = [self.total[a, d, b, c] for b, c in VOIGT]
             lines.append(f"{'xyz'[a]} {'xyz'[d]}  " + "".join(f"{value:12.6f}" for value in row))
         return "\n".join(lines)
 
@@ -172,9 +171,8 @@ def flexo_tensors(
 _compiled = functools.partial(jax.jit, static_argnums=0)(flexoelectricity)
 
 
-@functools.lru_cache(maxsize=32)
 def _enthalpy(model: Any) -> Enthalpy:
-    return make_enthalpy(model, long_range="ewald")
+    return shared_enthalpy(model, long_range="ewald")
 
 
 def _shares(state: State, weights: Any) -> Float[Array, " atoms"]:
@@ -189,8 +187,9 @@ def _inverse(stiffness: Array, shares: Array) -> Array:
     """Displacements of zero weighted mean that balance forces of zero sum."""
     common = jnp.tile(jnp.eye(3, dtype=shares.dtype), (len(shares), 1))
     lifted = stiffness + common @ common.T * (jnp.trace(stiffness) / len(stiffness) ** 2)
-    mean = jnp.einsum("k,kax->ax", shares, jnp.linalg.inv(lifted).reshape(len(shares), 3, -1))
-    return jnp.linalg.inv(lifted) - jnp.tile(mean, (len(shares), 1))
+    moved = jnp.linalg.inv(lifted)
+    mean = jnp.einsum("k,kax->ax", shares, moved.reshape(len(shares), 3, -1))
+    return moved - jnp.tile(mean, (len(shares), 1))
 
 
 def _symmetric(x: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from ferrojax.effective.lattice import strain_tensor
-from ferrojax.enthalpy import Enthalpy, make_enthalpy
+from ferrojax.enthalpy import Enthalpy, shared_enthalpy
 from ferrojax.equilibrium.implicit import settle
 from ferrojax.equilibrium.inputs import check_state
 from ferrojax.equilibrium.stability import check_rest
@@ -20,7 +20,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.response.bloch import with_images
 from ferrojax.response.first import forces
 from ferrojax.response.waves import wave_response
-from ferrojax.state import State, apply_strain
+from ferrojax.state import State, apply_strain, field_inside
 from ferrojax.units import COULOMB, THZ
 
 BATCH = 8  # wave vectors done together
@@ -103,7 +103,7 @@ class Phonons:
         whole = self._dynamical(self.force_constants(wave))
         slopes = _slopes(self.model, self.params, self.state, self.field, jnp.asarray(wave, float))
         values, vectors = np.linalg.eigh(whole)
-        columns = [self._dynamical(np.moveaxis(np.asarray(slopes), -1, 0)[k]) for k in range(9)]
+        columns = self._dynamical(np.moveaxis(np.asarray(slopes), -1, 0))
         result = np.stack([_split(values, vectors, column) for column in columns], 1) * THZ**2
         return result[:, :6], result[:, 6:]
 
@@ -157,15 +157,14 @@ def _slopes(model, params, state, field, wave):
     def of(z: Array) -> Array:
         settled = settle(_enthalpy(model), params, state, strain_tensor(z[:6]), field + z[6:])
         strained = apply_strain(state.at(settled.coordinates), settled.strain)
-        inside = jnp.linalg.solve((jnp.eye(3, dtype=z.dtype) + settled.strain).T, field + z[6:])
+        inside = field_inside(settled.strain, field + z[6:])
         return force_constants_at(model, params, strained, inside, wave, jnp.zeros_like(wave))
 
     return jax.jacfwd(of)(jnp.zeros(9, state.cell.dtype))
 
 
-@functools.lru_cache(maxsize=32)
 def _enthalpy(model: Any) -> Enthalpy:
-    return make_enthalpy(model, long_range="ewald")
+    return shared_enthalpy(model, long_range="ewald")
 
 
 def _split(values: np.ndarray, vectors: np.ndarray, change: np.ndarray) -> np.ndarray:

@@ -137,9 +137,13 @@ def _dipole(model: Any, state: State, flow: Array, change: Array, wave: Array) -
     along = jnp.exp(-1j * theta[..., None] * s)
     whole, far = jnp.sum(weights * along, -1), jnp.sum(weights * s * along, -1)
     changed = jnp.einsum("imc,ima,im->ac", change, bond, whole).reshape(3, atoms, 3)
-    other = jax.nn.one_hot(images(state).owner[state.topology.neighbors], atoms, dtype=wave.dtype)
     turned = jnp.exp(1j * theta) * flow
+    other = images(state).owner[state.topology.neighbors].ravel()
+
+    def arriving(x: Array) -> Array:
+        return jax.ops.segment_sum(x.reshape(len(other), *x.shape[2:]), other, atoms)
+
     # Sums over bonds of what each of its two ends does, by axis of P and axis of the displacement.
-    stretch = model.formal_charges(state) + jnp.einsum("im,imj->j", turned * whole, other) - jnp.sum(flow * whole, 1)
-    drift = jnp.einsum("im,ima,imj->aj", turned * far, bond, other) + jnp.einsum("im,ima->ai", flow * (whole - far), bond)
+    stretch = model.formal_charges(state) + arriving(turned * whole) - jnp.sum(flow * whole, 1)
+    drift = arriving((turned * far)[..., None] * bond).T + jnp.einsum("im,ima->ai", flow * (whole - far), bond)
     return changed + jnp.einsum("j,ab->ajb", stretch, jnp.eye(3)) - 1j * jnp.einsum("aj,b->ajb", drift, wave)
