@@ -20,6 +20,7 @@ from common import parameters, read_configuration
 
 from ferrojax import effective
 from ferrojax.dynamics import Langevin, Output, Triangle, run
+from ferrojax.dynamics.records import Records
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
 from ferrojax.files import write_text
 
@@ -38,26 +39,30 @@ def main() -> None:
 
 def loop(settings: dict, kelvin: float, seed: int, output: Path) -> Hysteresis:
     """One loop: a quarter of a period from zero field to the top, then whole cycles."""
+    period = 2 * settings["sweep_ps"] * 1e3  # from one end of the field to the other is a sweep
+    return hysteresis(drive(settings, kelvin, seed, output, (0.25 + settings["cycles"]) * period), UP, period)
+
+
+def drive(settings: dict, kelvin: float, seed: int, output: Path, time: float) -> Records:
+    """From the poled state, settled at zero field, through ``time`` fs of the triangular field."""
     shape = tuple(settings["shape"])
     params = parameters(settings)
     enthalpy = effective.make_enthalpy(shape, clamp="free")
     state = effective.prepare(params, effective.uniform_state(shape, settings["start_A"], jnp.float32))
     langevin = Langevin(dt=settings["dt"], temperature=jnp.asarray(kelvin), friction=settings["friction"])
     settled = run(enthalpy, params, state, langevin, settings["settle_steps"], key=jax.random.key(seed), every=500, keep_positions=False)
-    period = 2 * settings["sweep_ps"] * 1e3  # from one end of the field to the other is a sweep
-    field = Triangle(jnp.array([0.0, 0.0, settings["amplitude_V_per_A"]], jnp.float32), period)
-    found = run(
+    field = Triangle(jnp.array([0.0, 0.0, settings["amplitude_V_per_A"]], jnp.float32), 2 * settings["sweep_ps"] * 1e3)
+    return run(
         enthalpy,
         params,
         settled.state,
         langevin,
-        round((0.25 + settings["cycles"]) * period / settings["dt"]),
+        round(time / settings["dt"]),
         key=jax.random.key(1000 + seed),
         field=field,
         every=settings["every"],
         output=Output(output, trajectory=None, checkpoint_seconds=120.0),
-    )
-    return hysteresis(found.records, UP, period)
+    ).records
 
 
 def report(settings: dict, loops: dict[float, list[Hysteresis]], folder: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
@@ -76,12 +77,27 @@ def hysteresis(records: Records, direction: np.ndarray, period: float) -> Hyster
         field / KV_PER_CM,
         polarization,
         (float(polarization[branches[0] & near].mean()), float(polarization[branches[1] & near].mean())),
-        (_crossing(field, polarization, branches[0]), _crossing(field, polarization, branches[1])),
+        (coercive_field(field, polarization, branches[0]), coercive_field(field, polarization, branches[1])),
         # V/Å C/m² = 1e4 MJ/m³
         _circulation(field, polarization, inside) * 1e4 / cycles,
         -_circulation(moment, field, inside) / cycles,
         cycles,
     )
+
+
+def coercive_field(
+    field: Float[np.ndarray, " records"], polarization: Float[np.ndarray, " records"], branch: Bool[np.ndarray, " records"] | None = None
+) -> float | None:
+    """Mean field at which the polarization changes its sign within a branch (by default all of it), kV/cm; fields in V/Å.
+
+    None where it keeps its sign.
+    """
+    inside = np.ones(len(field), bool) if branch is None else branch
+    pairs = np.flatnonzero(inside[:-1] & inside[1:] & (polarization[:-1] * polarization[1:] < 0))
+    if not len(pairs):
+        return None
+    share = polarization[pairs] / (polarization[pairs] - polarization[pairs + 1])
+    return float((field[pairs] + share * (field[pairs + 1] - field[pairs])).mean() / KV_PER_CM)
 
 
 def save_loop(folder: Path, loop: Hysteresis) -> None:
@@ -108,15 +124,6 @@ def draw_loop(path: Path, loop: Hysteresis) -> None:
     axes.axvline(0, color="0.8", lw=0.6, zorder=0)
     axes.set(xlabel="E (kV/cm)", ylabel="P (C/m²)", title=f"area {loop.area:.3g} MJ/m³ a cycle")
     figure.savefig(path, dpi=150)
-
-
-def _crossing(field: np.ndarray, polarization: np.ndarray, branch: np.ndarray) -> float | None:
-    """Mean field at which the polarization changes its sign within a branch, kV/cm."""
-    pairs = np.flatnonzero(branch[:-1] & branch[1:] & (polarization[:-1] * polarization[1:] < 0))
-    if not len(pairs):
-        return None
-    share = polarization[pairs] / (polarization[pairs] - polarization[pairs + 1])
-    return float((field[pairs] + share * (field[pairs + 1] - field[pairs])).mean() / KV_PER_CM)
 
 
 def _circulation(height: np.ndarray, along: np.ndarray, inside: np.ndarray) -> float:

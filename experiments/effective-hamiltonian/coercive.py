@@ -1,0 +1,82 @@
+"""The coercive field of an effective Hamiltonian in a slow triangular field, from the branch that reverses it alone.
+
+    python experiments/effective-hamiltonian/coercive.py experiments/effective-hamiltonian/batio3-wc-360K-coercive.yaml
+
+A loop at this rate spends most of its time where nothing happens. Each run here starts poled against the field and follows
+its first rise as far as ``until_V_per_A``, at the rate of the loop; inversion gives the other branch. The folder of the
+configuration's name gets summary.json, branches.csv and branches.png; runs go to runs/, and on where they were stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from common import read_configuration
+from loop import RUNS, UP, drive
+from matplotlib.figure import Figure
+
+from ferrojax.dynamics.records import Records
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.hysteresis import KV_PER_CM, coercive_field
+from ferrojax.files import write_text
+from ferrojax.units import E_PER_A2
+
+
+def main() -> None:
+    settings, folder = read_configuration(__doc__)
+    quarter = settings["sweep_ps"] * 1e3 / 2
+    time = quarter * settings["until_V_per_A"] / settings["amplitude_V_per_A"]
+    branches: list[tuple[np.ndarray, np.ndarray]] = []
+    for seed in settings["seeds"]:
+        kelvin = settings["temperature_K"]
+        branches.append(branch(drive(settings, float(kelvin), seed, RUNS / folder.name / str(seed), time)))
+        report(settings, branches, folder)
+
+
+def branch(records: Records) -> tuple[np.ndarray, np.ndarray]:
+    """Field (V/Å) and polarization (C/m²) along z."""
+    return records.field.astype(np.float64) @ UP, records.dipole.astype(np.float64) @ UP / records.volume * E_PER_A2
+
+
+def report(settings: dict, branches: list[tuple[np.ndarray, np.ndarray]], folder: Path) -> None:
+    """summary.json, branches.csv and branches.png of the runs so far."""
+    found = [coercive_field(field, polarization) for field, polarization in branches]
+    if None in found:
+        raise FerrojaxError(f"seed {settings['seeds'][found.index(None)]}: no reversal up to {settings['until_V_per_A']} V/Å; raise it.")
+    values = np.array(found, float)
+    summary = {
+        "coercive_field_kV_per_cm": float(values.mean()),
+        "error_of_the_mean": float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None,
+        "each_kV_per_cm": values.tolist(),
+    }
+    print(json.dumps(summary), flush=True)
+    write_text(folder / "summary.json", json.dumps({"settings": settings, **summary}, indent=1) + "\n")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("seed", "field_kV_per_cm", "polarization_C_per_m2"))
+    for seed, (field, polarization) in zip(settings["seeds"], branches):
+        keep = max(1, len(field) // 500)
+        writer.writerows((seed, f"{e / KV_PER_CM:.4f}", f"{p:.6f}") for e, p in zip(field[::keep], polarization[::keep]))
+    write_text(folder / "branches.csv", text.getvalue())
+    draw(settings, branches, folder / "branches.png")
+
+
+def draw(settings: dict, branches: list[tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    for k, (seed, (field, polarization)) in enumerate(zip(settings["seeds"], branches)):
+        axes.plot(field / KV_PER_CM, polarization, color=f"C{k}", lw=0.8, label=f"run {seed}")
+        axes.plot(-field / KV_PER_CM, -polarization, color=f"C{k}", lw=0.8, ls=":")
+    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
+    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
+    axes.set(xlabel="E (kV/cm); dotted: by inversion", ylabel="P (C/m²)", title=settings["title"])
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == "__main__":
+    main()
