@@ -13,6 +13,7 @@ BOLTZMANN = 8.617333262e-5  # eV/K
 GPA = 1.0 / 160.21766208  # eV/Å³ in one GPa
 E_PER_A2 = 16.02176634  # C/m² in one e/Å²
 E_PER_A = 1.602176634  # nC/m in one e/Å
+KV_PER_CM = 1e-5  # V/Å in one kV/cm
 # One femtosecond in the time unit that goes with eV, Å and amu: Å·sqrt(amu/eV).
 FEMTOSECOND = 0.09822694788464063
 # Frequency, THz, of the stiffness 1 eV/Å² with the mass 1 amu: √(eV/Å²/amu)/2π.

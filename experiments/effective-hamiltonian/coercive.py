@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
-from ferrojax.ferroelectrics.hysteresis import KV_PER_CM, coercive_field
+from ferrojax.ferroelectrics.hysteresis import coercive_field
 from ferrojax.files import write_text
-from ferrojax.units import E_PER_A2
+from ferrojax.units import E_PER_A2, KV_PER_CM
 
 
 def main() -> None:

@@ -18,9 +18,9 @@ from scipy.optimize import brentq
 from ferrojax import effective
 from ferrojax.design import Constraint, Design, Problem, Setting, Structure, Variable, optimise, setting, strain_component
 from ferrojax.paths.space import Point
+from ferrojax.units import KV_PER_CM
 
 FREE = (2, 3, 4)  # a film: the substrate holds xx, yy and xy
-KV_PER_CM = 1e-5  # V/Å
 
 
 def main() -> None:

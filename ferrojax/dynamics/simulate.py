@@ -23,10 +23,10 @@ from ferrojax.dynamics.run import Run, run
 from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.ferroelectrics.hysteresis import KV_PER_CM, Hysteresis, hysteresis, save_loop
+from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis, save_loop
 from ferrojax.potential.bundle import load_model
 from ferrojax.sections import read_section
-from ferrojax.units import GPA
+from ferrojax.units import GPA, KV_PER_CM
 
 INTEGRATORS: dict[str, Any] = {"nve": NVE, "langevin": Langevin, "nose-hoover": NoseHoover, "npt": NPT, "npt-langevin": LangevinNPT}
 SETTINGS = {

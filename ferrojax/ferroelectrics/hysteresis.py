@@ -14,9 +14,8 @@ from jaxtyping import Bool, Float
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
-from ferrojax.units import E_PER_A2
+from ferrojax.units import E_PER_A2, KV_PER_CM
 
-KV_PER_CM = 1e-5  # V/Å in one kV/cm
 NEAR_ZERO = 0.05  # of the amplitude: the fields over which the remanence is averaged
 
 
