@@ -13,7 +13,7 @@ ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 XLA_FLAGS="--xla_
 PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help venv quickstart test test-slow test-statistical lint types claims bench docs-pages format lock clean
+.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench docs-pages format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -23,6 +23,9 @@ venv: $(STAMP) ## .venv with ferrojax and its dependencies at the tested version
 $(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
 	@tools/make_venv.sh $(VENV) "$(EXTRAS)"
 	@touch $@
+
+dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax label
+	@tools/make_dft.sh .venv-dft
 
 quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrojax import __version__, cli_design, cli_response
+from ferrojax import __version__, cli_design, cli_label, cli_response
 from ferrojax.errors import FerrojaxError
 
 BAD_INPUT = 2
@@ -21,6 +21,7 @@ first-principles data, then take forces, stress, polarization, Born charges and 
 a first session:
   ferrojax quickstart                                     train on the shipped PbTiO3 data, relax it, switch it
   ferrojax data check mydata.extxyz                       is the data fit to train on?
+  ferrojax label add pool.extxyz --queue labels.db        first-principles labels; then label run, label export
   ferrojax train config.yaml                              train; a second call resumes
   ferrojax evaluate --model runs/pto/best --data test.extxyz --json metrics.json
   ferrojax md config.yaml                                 molecular dynamics; a second call goes on
@@ -131,6 +132,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_barrier(commands)
     cli_response.add_commands(commands, _command)
     cli_design.add_command(commands, _command)
+    cli_label.add_command(commands, _command)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)

@@ -31,6 +31,7 @@ COMMANDS = (
     ["phonons"],
     ["flexo"],
     ["design"],
+    *(["label", action] for action in ("add", "run", "status", "export", "retry")),
     ["info"],
     ["data", "check"],
     ["quickstart"],

@@ -1,4 +1,4 @@
-"""One structure from any file that ASE reads."""
+"""Structures from any file that ASE reads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,18 @@ from ferrojax.errors import FerrojaxError
 
 def read_structure(path: Path) -> Atoms:
     """The last structure of a file. Raises FerrojaxError for a file that is missing or that ASE cannot read."""
+    return _read(path, -1)
+
+
+def read_structures(path: Path) -> list[Atoms]:
+    """All structures of a file. Raises FerrojaxError as read_structure."""
+    return _read(path, ":")
+
+
+def _read(path: Path, index: int | str) -> Any:
     try:
-        atoms: Any = read(str(path))
+        return read(str(path), index=index)
     except FileNotFoundError:
         raise FerrojaxError(f"{path}: there is no such file.") from None
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, StopIteration, UnknownFileTypeError) as error:
         raise FerrojaxError(f"{path}: ASE cannot read it ({type(error).__name__}: {error}); check the format.") from None
-    return atoms

@@ -1,0 +1,85 @@
+"""The interface of an engine: what turns a structure into labels."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ferrojax.errors import FerrojaxError
+from ferrojax.labelling.job import Job, Label, digest, require_complete
+from ferrojax.labelling.process import Stop, run_command
+from ferrojax.sections import Section, read_section
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process of a calculation: its arguments, the file in its folder that takes its output, and more environment."""
+
+    arguments: list[str]
+    log: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine:
+    """A program that labels structures, run as processes of its own in a scratch folder.
+
+    name: as on the command line. settings: what defines the level of theory, nothing of the machine.
+    launcher: what processes are started with, e.g. "mpirun -np 2"; no part of the settings.
+    Labels of one ``dataset`` share an energy zero; never train on two as if they were one.
+    """
+
+    family: ClassVar[str]
+    provides: ClassVar[tuple[str, ...]]
+    Settings: ClassVar[type[Section]]
+
+    def __init__(self, name: str, settings: Mapping[str, Any] | str | Path | None = None, launcher: str = "") -> None:
+        """Raises FerrojaxError for settings that are not known or out of range."""
+        self.name, self.launcher = name, shlex.split(launcher)
+        source = dict(settings or {}) if not isinstance(settings, (str, Path)) else settings
+        self.settings: Any = read_section(self.Settings, source)[0]
+
+    @property
+    def dataset(self) -> str:
+        """Name of the level of theory: engine, functional and the first digits of the settings' hash."""
+        return f"{self.family}-{self.settings.xc.lower()}-{self.settings_hash[:8]}"
+
+    @property
+    def settings_hash(self) -> str:
+        """SHA-256 of name and settings."""
+        return digest([self.name, self.plain_settings()])
+
+    def plain_settings(self) -> dict[str, Any]:
+        """The settings as JSON-like dictionary; an engine is made again from it."""
+        return self.settings.model_dump(mode="json")
+
+    def check(self) -> None:
+        """Raises FerrojaxError, with the remedy, if the program is not there."""
+
+    def prepare(self, job: Job, folder: Path) -> list[Command]:
+        """Write the input files; the commands to run after each other. Raises FerrojaxError for a job that cannot be run."""
+        raise NotImplementedError
+
+    def read(self, job: Job, folder: Path) -> Label:
+        """The label from the output files. Raises CalculationFailed if there is none."""
+        raise NotImplementedError
+
+    def label(self, job: Job, folder: Path, stop: Stop) -> Label:
+        """Prepare, run and read. Raises FerrojaxError for what failed, Interrupted when told to stop."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for command in self.prepare(job, folder):
+            arguments = [*self.launcher, *command.arguments]
+            run_command(arguments, folder, command.log, command.environment, stop)
+        return require_complete(self.read(job, folder), job)
+
+
+def need_program(name: str, remedy: str) -> str:
+    """Path of a program. Raises FerrojaxError if it is not on the PATH."""
+    from shutil import which
+
+    path = which(name)
+    if path is None:
+        raise FerrojaxError(f"{name} is not on the PATH; {remedy}.")
+    return path
