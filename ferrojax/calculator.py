@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from ferrojax.data.reference import choose_references
 from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.enthalpy import Enthalpy, make_enthalpy, shared_enthalpy
 from ferrojax.errors import FerrojaxError
@@ -71,7 +72,7 @@ class FerrojaxCalculator(Calculator):
         self.source = source
         self.model, self.model_params, self.skin = model, params, skin
         self.dtype = np.dtype(dtype or jnp.zeros(0).dtype).type
-        self.references = _references(info or {}, dataset)
+        self.references = choose_references(info or {}, dataset)
         self.enthalpy = _enthalpy(model, boundary)
         self.state: State | None = None
 
@@ -159,18 +160,6 @@ def _first_derivatives(enthalpy: Enthalpy, params: Any, state: State, field: jax
     zero = jnp.zeros((3, 3), state.cell.dtype)
     energy, (slope, torsion, moment) = jax.value_and_grad(of, (0, 1, 2))(state.positions, zero, field)
     return energy, -slope, (torsion + torsion.T) / (2 * state.volume), -moment
-
-
-def _references(info: Mapping[str, Any], dataset: str | None) -> Mapping[str, float]:
-    known: Mapping[str, Mapping[str, float]] = info.get("reference_energies", {})
-    if dataset == "" or (dataset is None and not known):
-        return {}
-    if dataset is None and len(known) > 1:
-        raise FerrojaxError(f"the model has reference energies of {sorted(known)}; choose one with dataset=..., or '' for none.")
-    dataset = next(iter(known)) if dataset is None else dataset
-    if dataset not in known:
-        raise FerrojaxError(f"the model has no reference energies of a data set {dataset!r}; it knows {sorted(known)}.")
-    return known[dataset]
 
 
 def _checked_field(field: Sequence[float]) -> tuple[float, float, float]:

@@ -57,7 +57,7 @@ def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
 def test_training_page_shows_the_defaults():
     from ferrojax.training.config import TrainConfig
 
-    (text,) = blocks(DOCS / "training.md", "yaml")
+    text, *pieces = blocks(DOCS / "training.md", "yaml")
     shown = yaml.safe_load(text)
     understood = TrainConfig.model_validate(shown)
     minimal = TrainConfig.model_validate({"data": [{"path": "x"}], "stop": {"minutes": 30}, "output": {"folder": "y"}})
@@ -68,6 +68,8 @@ def test_training_page_shows_the_defaults():
     assert example == minimal.data[0]
     assert (understood.seed, understood.devices, understood.max_buckets) == (minimal.seed, minimal.devices, minimal.max_buckets)
     assert set(shown) == set(TrainConfig.model_fields)
+    for piece in pieces:
+        TrainConfig.model_validate({"stop": {"minutes": 30}, "output": {"folder": "y"}} | yaml.safe_load(piece))
 
 
 def test_links_lead_somewhere():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -71,6 +71,23 @@ def reference_energy(frame: Frame, references: Mapping[str, Mapping[str, float]]
             "fit the references on frames that hold these elements."
         )
     return float(sum(n * table[chemical_symbols[z]] for z, n in counts.items()))
+
+
+def choose_references(info: Mapping[str, Any], dataset: str | None = None) -> Mapping[str, float]:
+    """Reference energies, {element: eV}, that go with a model's energies.
+
+    ``info`` is that of the model; ``dataset`` whose to take: by default the only one there is, none if there are none, and "" for none.
+    Raises FerrojaxError for an unknown data set, and if there are several to choose from.
+    """
+    known: Mapping[str, Mapping[str, float]] = info.get("reference_energies", {})
+    if dataset == "" or (dataset is None and not known):
+        return {}
+    if dataset is None and len(known) > 1:
+        raise FerrojaxError(f"the model has reference energies of {sorted(known)}; choose one with dataset=..., or '' for none.")
+    dataset = next(iter(known)) if dataset is None else dataset
+    if dataset not in known:
+        raise FerrojaxError(f"the model has no reference energies of a data set {dataset!r}; it knows {sorted(known)}.")
+    return known[dataset]
 
 
 def energy_residuals(frames: Sequence[Frame], references: References) -> np.ndarray:

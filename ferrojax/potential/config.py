@@ -76,9 +76,14 @@ def preset(name: str, elements: tuple[str, ...], formal_charges: tuple[float, ..
     if name not in PRESETS:
         raise FerrojaxError(f"unknown preset {name!r}; choose one of {sorted(PRESETS)}.")
     if formal_charges is None:
-        missing = [e for e in elements if e not in FORMAL_CHARGES]
-        if missing:
-            raise FerrojaxError(f"no usual oxidation state is known for {missing}; give formal_charges.")
-        formal_charges = tuple(float(FORMAL_CHARGES[e]) for e in elements)
+        formal_charges = usual_charges(tuple(elements))
     config = ModelConfig(elements=tuple(elements), formal_charges=tuple(formal_charges), preset=name, **PRESETS[name])
     return replace(config, **changes)
+
+
+def usual_charges(elements: tuple[str, ...]) -> tuple[float, ...]:
+    """Usual oxidation state of each element, e; FerrojaxError for one that has none."""
+    missing = [e for e in elements if e not in FORMAL_CHARGES]
+    if missing:
+        raise FerrojaxError(f"no usual oxidation state is known for {missing}; give formal_charges.")
+    return tuple(float(FORMAL_CHARGES[e]) for e in elements)

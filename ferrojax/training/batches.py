@@ -18,6 +18,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 from ferrojax.topology import Topology
 from ferrojax.training.buckets import Shape, plan_buckets
+from ferrojax.training.heads import Heads
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -28,7 +29,8 @@ class Batch(struct.PyTreeNode):
 
     neighbors, shifts and degree are the topology in compact integers (degree: slots in
     use of each atom). labels holds only what some frame of the bucket has; weights says,
-    for each of them, how much each frame counts (0 where it has no such label).
+    for each of them, how much each frame counts (0 where it has no such label). head is the
+    number of the energy readout that serves the frame, 0 where there is one only.
     """
 
     positions: Float[Array, "batch atoms 3"]
@@ -37,6 +39,7 @@ class Batch(struct.PyTreeNode):
     neighbors: Int[Array, "batch atoms slots"]
     shifts: Int[Array, "batch atoms slots 3"]
     degree: Int[Array, "batch atoms"]
+    head: Int[Array, " batch"]
     labels: dict[str, Any]
     weights: dict[str, Any]
     cutoff: float = struct.field(pytree_node=False)
@@ -88,6 +91,7 @@ def pack(
     weights: Sequence[float] | None = None,
     dtype: type = np.float32,
     max_buckets: int = 3,
+    heads: Heads = Heads(),
 ) -> Dataset:
     """Topologies of all frames, built once, in at most ``max_buckets`` padded shapes for each kind of label set.
 
@@ -98,6 +102,7 @@ def pack(
             frame of a data set not listed has no energy label.
         weights: one factor a frame on all its labels, 1 by default.
         dtype: of positions and labels.
+        heads: which energy readout serves which data set.
 
     Raises:
         FerrojaxError: no frames, an unusable frame, or an element unknown to the model.
@@ -111,7 +116,10 @@ def pack(
     factors = np.ones(len(frames)) if weights is None else np.asarray(weights, float)
     plan = plan_buckets(shapes, max_buckets)
     rows = [_labels(frame, references, dtype) for frame in frames]
-    buckets = tuple(_bucket(shape, [states[i] for i in own], [rows[i] for i in own], factors[own], dtype) for shape, own in plan)
+    served = np.array([heads.of(frame.dataset) for frame in frames], np.int32)
+    buckets = tuple(
+        _bucket(shape, [states[i] for i in own], [rows[i] for i in own], factors[own], served[own], dtype) for shape, own in plan
+    )
     return Dataset(frames=frames, buckets=buckets, members=tuple(own for _, own in plan))
 
 
@@ -145,7 +153,9 @@ def _labels(frame: Frame, references: Mapping[str, Mapping[str, float]] | None, 
     return {name: np.asarray(value, dtype) for name, value in values.items()}
 
 
-def _bucket(shape: Shape, states: list[State], rows: list[dict[str, np.ndarray]], factors: np.ndarray, dtype: type) -> Batch:
+def _bucket(
+    shape: Shape, states: list[State], rows: list[dict[str, np.ndarray]], factors: np.ndarray, head: np.ndarray, dtype: type
+) -> Batch:
     names = [name for name in LABELS if any(name in row for row in rows)]
     topologies = [_topology(state) for state in states]
     return Batch(
@@ -155,6 +165,7 @@ def _bucket(shape: Shape, states: list[State], rows: list[dict[str, np.ndarray]]
         neighbors=_stack([t.neighbors for t in topologies], (shape.atoms, shape.slots), _index_type(shape.atoms)),
         shifts=_stack([t.shifts for t in topologies], (shape.atoms, shape.slots, 3), np.int8),
         degree=_stack([np.asarray(t.mask).sum(-1) for t in topologies], (shape.atoms,), _index_type(shape.slots + 1)),
+        head=head,  # type: ignore[arg-type]
         labels={name: _stack([row.get(name) for row in rows], _label_shape(name, shape.atoms), dtype) for name in names},
         weights={name: np.array([f if name in row else 0.0 for f, row in zip(factors, rows)]).astype(dtype) for name in names},
         cutoff=topologies[0].cutoff,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,7 @@ class DataConfig(Section):
     weight: factor on all its labels. elements: keep only frames made of these.
     systems, exclude: keep, or leave out, systems of these names. max_atoms: keep frames up to this size.
     validation: share of the frames held out (below 1) or their number. split_by: hold out single frames or whole systems.
+    max_frames: train on so many of the others, drawn at random; a larger number adds frames to those of a smaller one.
     """
 
     path: str
@@ -34,6 +35,7 @@ class DataConfig(Section):
     max_atoms: int | None = Field(None, ge=1)
     validation: float = Field(0.1, ge=0)
     split_by: Literal["frame", "system"] = "frame"
+    max_frames: int | None = Field(None, ge=1)
 
 
 class PotentialConfig(Section):
@@ -41,7 +43,9 @@ class PotentialConfig(Section):
 
     elements: by default those of the data. formal_charges: integer charge of elements, e; usual
     oxidation states by default. eps_inf: electronic dielectric constant. changes: other settings.
-    start_from: folder of a trained model of the same settings to go on from, relative to the configuration file.
+    start_from: folder of a trained model to go on from, relative to the configuration file; it gives preset, changes, elements and,
+    unless they are given, eps_inf and formal_charges. Elements it lacks are added to it.
+    heads: data sets that get an energy readout of their own, or true for all. head: the one that becomes the model, by default the first.
     """
 
     preset: Literal["fast", "accurate"] = "fast"
@@ -50,6 +54,8 @@ class PotentialConfig(Section):
     eps_inf: float = Field(6.0, ge=1)
     changes: dict[str, int | float] = {}
     start_from: str | None = None
+    heads: list[str] | bool = False
+    head: str | None = None
 
 
 class LabelValues(Section):
@@ -78,7 +84,10 @@ class LossConfig(Section):
 
 
 class OptimizerConfig(Section):
-    """Adam with linear warm-up (steps) and a cosine down to ``floor`` of the peak rate; ema: decay a step; clip: gradient norm."""
+    """Adam with linear warm-up (steps) and a cosine down to ``floor`` of the peak rate; ema: decay a step; clip: gradient norm.
+
+    rates: factor on the rate of parameters by name pattern, as in rate_factors; 0 freezes them.
+    """
 
     peak_rate: float = Field(5e-3, gt=0, lt=1)
     warmup_steps: int = Field(200, ge=0)
@@ -88,6 +97,7 @@ class OptimizerConfig(Section):
     ema: float = Field(0.995, ge=0, lt=1)
     batch_size: int = Field(8, ge=1)
     weight_decay: float = Field(0.0, ge=0)
+    rates: dict[str, Annotated[float, Field(ge=0)]] = {}
 
 
 class StopConfig(Section):

@@ -14,6 +14,7 @@ from ferrojax.electrostatics.ewald import ewald_energy
 from ferrojax.enthalpy import dipole
 from ferrojax.state import State, apply_strain
 from ferrojax.training.batches import Batch
+from ferrojax.training.heads import take_head
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -76,9 +77,9 @@ def predict(model: Model, params: Any, state: State, born: bool) -> dict[str, Ar
 
 
 def predict_batch(model: Model, params: Any, batch: Batch, born: bool | None = None) -> dict[str, Array]:
-    """``predict`` over the batch axis; Born charges if asked, by default if they are labelled."""
+    """``predict`` over the batch axis, each structure with its head; Born charges if asked, by default if they are labelled."""
     needed = "born_charges" in batch.labels if born is None else born
-    return jax.vmap(lambda state: predict(model, params, state, needed))(batch.states)
+    return jax.vmap(lambda state, head: predict(model, take_head(params, head), state, needed))(batch.states, jnp.asarray(batch.head))
 
 
 def batch_loss(model: Model, settings: LossSettings, params: Any, batch: Batch) -> Float[Array, ""]:

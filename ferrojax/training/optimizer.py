@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from ferrojax.errors import FerrojaxError
 from ferrojax.training.batches import Batch
 from ferrojax.training.loss import LossSettings, batch_loss
+from ferrojax.training.rates import rate_factors
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -51,7 +52,11 @@ def make_optimizer(config: OptimizerConfig) -> optax.GradientTransformation:
 
 
 def init_state(params: Any, config: OptimizerConfig) -> TrainState:
-    """State before the first step; the average starts at the parameters."""
+    """State before the first step; the average starts at the parameters.
+
+    Raises FerrojaxError for a pattern of ``config.rates`` that matches no parameter.
+    """
+    rate_factors(params, config.rates)
     # Copies: each buffer is donated to the step, and one buffer cannot be donated twice.
     return TrainState(params, make_optimizer(config).init(params), jax.tree.map(jnp.copy, params))
 
@@ -77,17 +82,20 @@ def make_loss_gradient(model: Model, settings: LossSettings, mesh: Mesh | None =
 def make_step(model: Model, settings: LossSettings, config: OptimizerConfig, mesh: Mesh | None = None) -> Step:
     """Compiled (state, batch, rate) -> (state, loss); the old state's buffers are reused.
 
-    A step whose loss or gradient is not finite changes nothing and returns NaN.
+    A step whose loss or gradient is not finite changes nothing and returns NaN. A parameter of rate 0 stays
+    as it is to the bit, and so does its average; its gradient is not computed and does not count in the clipping.
     """
     gradient = make_loss_gradient(model, settings, mesh)
     optimizer = make_optimizer(config)
 
     def step(state: TrainState, batch: Batch, rate: Float[Array, ""]) -> tuple[TrainState, Float[Array, ""]]:
+        factors = rate_factors(state.params, config.rates)
         loss, slope = gradient(state.params, batch)
+        slope = jax.tree.map(lambda f, s: s if f else jnp.zeros_like(s), factors, slope)
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(slope))
         updates, optimizer_state = optimizer.update(slope, state.optimizer, state.params)
-        params = jax.tree.map(lambda p, u: p - rate.astype(p.dtype) * u, state.params, updates)
-        ema = jax.tree.map(lambda a, p: config.ema * a + (1 - config.ema) * p, state.ema, params)
+        params = jax.tree.map(lambda f, p, u: p - f * rate.astype(p.dtype) * u if f else p, factors, state.params, updates)
+        ema = jax.tree.map(lambda f, a, p: config.ema * a + (1 - config.ema) * p if f else a, factors, state.ema, params)
         new = jax.tree.map(lambda a, b: jnp.where(finite, a, b), (params, optimizer_state, ema), (state.params, state.optimizer, state.ema))
         return TrainState(*new), jnp.where(finite, loss, jnp.nan)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ferrojax.data import Frame, load_pbtio3, read_frames, split_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model, preset
@@ -30,6 +32,7 @@ def load_frames(sources: list[DataConfig], seed: int) -> Frames:
     weights: list[float] = []
     for source in sources:
         kept, held_out = _split(source, _read(source), seed)
+        kept = _draw(kept, source.max_frames, seed)
         train += kept
         weights += [source.weight] * len(kept)
         validation += held_out
@@ -83,3 +86,9 @@ def _split(source: DataConfig, frames: list[Frame], seed: int) -> tuple[list[Fra
     if fraction >= 1:
         raise FerrojaxError(f"{source.path}: data.validation holds out {source.validation:g} of {len(frames)} frames; lower it.")
     return split_frames(frames, fraction, seed, by=source.split_by)
+
+
+def _draw(frames: list[Frame], limit: int | None, seed: int) -> list[Frame]:
+    """So many frames at random, in the order given; those of a smaller limit are among them."""
+    chosen = np.random.default_rng(seed).permutation(len(frames))[:limit]
+    return [frames[i] for i in sorted(chosen)]
