@@ -38,8 +38,9 @@ class EspressoSettings(Section):
     shifted: bool = True
     conv_thr: float = Field(1e-10, gt=0)
     phonon_threshold: float = Field(1e-14, gt=0)
+    mixing: float = Field(0.3, gt=0, le=1)  # the program's 0.7 hardly converges here
     max_iterations: int = Field(100, gt=0)
-    # The standard Pb (without its 4f, 5p and 5s) makes the well of PbTiO3 18 meV too shallow.
+    # The standard Pb (14 electrons, not 22) makes the well of PbTiO3 18 meV too shallow.
     pseudopotentials: dict[str, str] = {"Pb": "stringent-Pb.upf"}
 
 
@@ -87,7 +88,7 @@ class Espresso(Engine):
             "control": {"calculation": "scf", "prefix": "ferrojax", "outdir": "./scratch", "pseudo_dir": str(pseudo_folder()),
                         "tprnfor": True, "tstress": True},
             "system": {"ecutwfc": chosen.cutoff, "occupations": "fixed"},
-            "electrons": {"conv_thr": chosen.conv_thr, "electron_maxstep": chosen.max_iterations},
+            "electrons": {"conv_thr": chosen.conv_thr, "mixing_beta": chosen.mixing, "electron_maxstep": chosen.max_iterations},
         }  # fmt: skip
         with open(folder / "pw.in", "w") as file:
             write_espresso_in(
