@@ -35,6 +35,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/differentiating-dynamics.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/phonons.md", marks=pytest.mark.slow),  # a trained potential, third derivatives
         pytest.param("docs/response.md", marks=pytest.mark.slow),  # compiles derivatives of derivatives
+        "docs/labelling.md",
         "README.md",
     ],
 )

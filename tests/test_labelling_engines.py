@@ -14,6 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import yaml
 from ase import Atoms
 from ase.build import bulk
 from ase.io.espresso import read_fortran_namelist
@@ -195,6 +196,12 @@ def test_gpaw_files(tmp_path, monkeypatch):
     (tmp_path / "label.json").write_text(json.dumps(found))
     label = engine.read(wanted, tmp_path)
     assert label.version == "26.7.0" and label.details["gap"] == 1.8 and np.array_equal(label.values["dipole"], [1, 2, 3])
+
+
+def test_documented_settings_are_the_defaults():
+    page = Path(__file__).parent.parent / "docs" / "labelling.md"
+    shown = yaml.safe_load(page.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0])
+    assert shown == make_engine("gpaw").plain_settings()
 
 
 def test_a_program_that_fails_or_says_nothing(tmp_path):
