@@ -145,7 +145,8 @@ def test_a_job_that_kills_its_workers_is_given_up(tmp_path):
     for attempt in range(job_queue.MAX_ATTEMPTS):
         assert queue.take(Worker(f"dead {attempt}", Worker.here().host, ended.pid)) is not None
     assert queue.take(Worker.here()) is None
-    assert "3 workers died" in queue.failures()[0]["error"]
+    (failure,) = queue.failures()
+    assert "3 workers died" in failure["error"] and len(failure["key"]) == 64
 
 
 def worker(path):

@@ -31,7 +31,7 @@ def main(job_file: str, label_file: str) -> None:
     try:
         label = calculate(job)
     except Exception as error:  # noqa: BLE001  whatever went wrong in GPAW becomes the reason recorded
-        label = {"error": f"{type(error).__name__}: {error}".strip(), "traceback": traceback.format_exc()}
+        label = {"error": f"{type(error).__name__}: {error}".rstrip(": \n"), "traceback": traceback.format_exc()}
         if world.size > 1:  # the other ranks wait for this one
             write(label_file, label, started)
             world.abort(1)
@@ -43,7 +43,7 @@ def write(label_file: str, label: dict[str, Any], started: float) -> None:
     """The label and what made it, under its name only when complete."""
     label |= {"wall_seconds": time.time() - started, "ranks": world.size}
     label["versions"] = {"gpaw": gpaw.__version__, "ase": ase.__version__, "numpy": np.__version__}
-    temporary = f"{label_file}.tmp"
+    temporary = f"{label_file}.{world.rank}.tmp"
     Path(temporary).write_text(json.dumps(label))
     os.replace(temporary, label_file)
 

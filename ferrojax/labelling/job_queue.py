@@ -158,7 +158,7 @@ class Queue:
         return [(to_frame(row, f"{self.path.name}, job {row.id}"), dict(row.data["provenance"])) for row in rows]
 
     def failures(self) -> list[dict[str, Any]]:
-        """Id, formula and provenance, with the reason under ``error``, of each failed job."""
+        """Id, formula and provenance, the job's key and the reason (``error``) among it, of each failed job."""
         with self._opened():
             rows = list(self._database.select(state="failed", sort="id"))
         return [{"id": row.id, "formula": row.formula, **row.data.get("provenance", {})} for row in rows]
@@ -177,13 +177,13 @@ class Queue:
         return True
 
     def _release_dead(self, connection: sqlite3.Connection, worker: Worker) -> None:
-        rows = connection.execute("SELECT id, host, pid, heartbeat, attempts FROM jobs WHERE state = 'running'").fetchall()
-        for id, host, pid, heartbeat, attempts in rows:
+        rows = connection.execute("SELECT id, key, host, pid, heartbeat, attempts FROM jobs WHERE state = 'running'").fetchall()
+        for id, key, host, pid, heartbeat, attempts in rows:
             if not is_dead(host, pid, heartbeat, worker.host):
                 continue
             if attempts >= MAX_ATTEMPTS:
                 reason = f"{attempts} workers died over this job; find out why (memory?), then ferrojax label retry."
-                self._database.update(id, data={"provenance": {"error": reason}})
+                self._database.update(id, data={"provenance": {"key": key, "error": reason}})
             self._set(connection, id, "failed" if attempts >= MAX_ATTEMPTS else "pending")
 
     def _owns(self, connection: sqlite3.Connection, claim: Claim) -> bool:

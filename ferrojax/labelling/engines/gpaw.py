@@ -15,6 +15,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import kpoints
 from ferrojax.labelling.engines.base import Command, Engine
 from ferrojax.labelling.job import CalculationFailed, Job, Label
+from ferrojax.labelling.process import Stop
 from ferrojax.sections import Section
 
 SCRIPT = Path(__file__).parent.parent / "gpaw_job.py"
@@ -58,7 +59,16 @@ class Gpaw(Engine):
         }
         (folder / INPUT).write_text(json.dumps(text))
         python = find_python()
-        return [Command([str(python), str(SCRIPT), INPUT, OUTPUT], "gpaw.log", _setups(python))]
+        return [Command([str(python), str(SCRIPT), INPUT, OUTPUT], "gpaw.log", self._environment(python))]
+
+    def label(self, job: Job, folder: Path, stop: Stop) -> Label:
+        """As of every engine; what the script says of a failure is worth more than the last words of mpirun."""
+        try:
+            return super().label(job, folder, stop)
+        except CalculationFailed:
+            if (folder / OUTPUT).exists():
+                self.read(job, folder)
+            raise
 
     def read(self, job: Job, folder: Path) -> Label:
         """The label that the script wrote."""
@@ -72,6 +82,13 @@ class Gpaw(Engine):
         details: dict[str, Any] = {name: found[name] for name in DETAILS if name in found}
         details["kpoints"] = kpoints.mesh(job.atoms.cell.array, self.settings.kpoint_length)
         return Label(values, found["versions"]["gpaw"], bool(found["converged"]), int(found["iterations"]), details)
+
+    def _environment(self, python: Path) -> dict[str, str]:
+        """Where GPAW finds its PAW sets and, under a launcher, that it is to use MPI; what the user has set himself stays."""
+        wanted = {"GPAW_SETUP_PATH": str(python.parent.parent / "setups")} if (python.parent.parent / "setups").is_dir() else {}
+        if self.launcher:
+            wanted["GPAW_MPI_BACKEND"] = "cgpaw"
+        return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
 def find_python() -> Path:
@@ -89,9 +106,3 @@ def find_python() -> Path:
         if python.is_file():
             return python
     raise FerrojaxError("gpaw: there is no .venv-dft; run make dft, or set FERROJAX_DFT_PYTHON to the python of an environment with GPAW.")
-
-
-def _setups(python: Path) -> dict[str, str]:
-    """Where GPAW finds its PAW sets, unless the user says so himself."""
-    folder = python.parent.parent / "setups"
-    return {} if "GPAW_SETUP_PATH" in os.environ or not folder.is_dir() else {"GPAW_SETUP_PATH": str(folder)}
