@@ -39,4 +39,4 @@ def _name(path: tuple[Any, ...]) -> str:
 
 
 def _factor(name: str, rates: Mapping[str, float]) -> float:
-    return next((rates[pattern] for pattern in reversed(rates) if fnmatchcase(name, pattern)), 1.0)
+    return ([1.0] + [rate for pattern, rate in rates.items() if fnmatchcase(name, pattern)])[-1]
