@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrojax import __version__, cli_design, cli_label, cli_response
+from ferrojax import __version__, cli_design, cli_label, cli_learn, cli_response
 from ferrojax.errors import FerrojaxError
 
 BAD_INPUT = 2
@@ -29,6 +29,7 @@ a first session:
   ferrojax relax POSCAR --model MODEL --out relaxed.xyz   in a field, under stress; then response, phonons, flexo
   ferrojax barrier up.cif down.cif --model MODEL          switching path, barrier and its derivatives
   ferrojax design config.yaml                             strain, field or composition by gradients
+  ferrojax learn config.yaml                              active learning: train, explore, label, again
 """
 
 TRAIN = """\
@@ -133,6 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_response.add_commands(commands, _command)
     cli_design.add_command(commands, _command)
     cli_label.add_command(commands, _command)
+    cli_learn.add_command(commands, _command)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)

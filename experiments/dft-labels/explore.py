@@ -40,14 +40,17 @@ def main() -> None:
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     model, params, _ = load_model(path.parent / settings["model"])
     phases = {name: relaxed(model, params, name, cell) for name, cell in settings["phases"].items()}
-    pool = [atoms.copy() for atoms in phases.values()]
+    taken = ase.io.read(settings["taken"], ":") if "taken" in settings else []  # chosen before: the new ones differ from these
+    pool = [] if taken else [atoms.copy() for atoms in phases.values()]
     for atoms in pool:
         atoms.info["origin"] = f"{atoms.info.pop('name')}, relaxed"
     for k, source in enumerate(settings["sources"]):
         began = time.monotonic()
         kind, count = source["kind"], source["keep"]
         found = GENERATORS[kind](model, params, phases[source["phase"]], source, settings["seed"] + k)
-        chosen = thinned(model, params, found, count)
+        low, high = source.get("volume_A3_per_atom", (0.0, np.inf))
+        found = [atoms for atoms in found if low <= atoms.get_volume() / len(atoms) <= high]
+        chosen = thinned(model, params, found, count, taken)
         pool += chosen
         write(Path("runs/explore") / f"{path.stem}.extxyz", without_copies(pool))
         print(f"{source['phase']:12s} {kind:10s} {len(found):5d} -> {len(chosen):3d}   {time.monotonic() - began:6.1f} s", flush=True)
@@ -110,11 +113,12 @@ def by_walls(model: Any, params: Any, atoms: Atoms, source: dict, seed: int) -> 
 GENERATORS = {"md": by_dynamics, "strained": by_strain, "modes": by_modes, "walls": by_walls}
 
 
-def thinned(model: Any, params: Any, frames: list[Atoms], count: int) -> list[Atoms]:
-    """The ``count`` frames that differ most."""
+def thinned(model: Any, params: Any, frames: list[Atoms], count: int, taken: list[Atoms]) -> list[Atoms]:
+    """The ``count`` frames that differ most from each other and from those taken."""
     if len(frames) <= count:
         return frames
-    chosen, _ = farthest_points(descriptors(model, params, frames), count)
+    known = descriptors(model, params, taken) if taken else None
+    chosen, _ = farthest_points(descriptors(model, params, frames), count, known)
     return [frames[k] for k in chosen]
 
 

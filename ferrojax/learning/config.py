@@ -1,0 +1,190 @@
+"""The configuration of `ferrojax learn`; units stand in the names of the keys, in ASE's otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from ferrojax.dynamics.config import StructureConfig
+from ferrojax.labelling.job import DEFAULT_PROPERTIES
+from ferrojax.learning.select import SelectConfig
+from ferrojax.sections import Section, read_section
+from ferrojax.training.config import EMBEDDED, LossConfig, OptimizerConfig, PotentialConfig
+from ferrojax.training.config import StopConfig as TrainingLength
+
+Bounds = tuple[float, float]
+STORED = "stored"  # engine that stands for labels which the explored files have already
+
+
+class Source(Section):
+    """Where structures are from, and how many; relaxed with the present model first if ``relax``."""
+
+    structure: StructureConfig
+    count: int = Field(50, ge=1)
+    relax: bool = False
+
+
+class FileSource(Section):
+    """Candidates from a file or folder; with the engine "stored" their labels are kept out of sight until they are chosen."""
+
+    kind: Literal["file"]
+    path: str
+    elements: list[str] | None = None
+    max_atoms: int | None = Field(None, ge=1)
+
+
+class StrainedSource(Source):
+    """Random strains and displacements (``explore.strained``); rattle_A: standard deviation."""
+
+    kind: Literal["strained"]
+    strain: Bounds = (-0.03, 0.03)
+    shear: Bounds = (-0.03, 0.03)
+    rattle_A: float = Field(0.0, ge=0)
+
+
+class ModesSource(Source):
+    """Thermal displacements along all phonon modes of a supercell (``explore.mode_displaced``); relaxed first."""
+
+    kind: Literal["modes"]
+    relax: bool = True
+    supercell: list[int] | list[list[int]] = [2, 2, 2]
+    temperature_K: float = Field(300.0, gt=0)
+    maximum_A: float | None = Field(None, gt=0)
+
+
+class WallsSource(Source):
+    """Rattled rows of cells with two 180° walls (``explore.domain_walls``); relaxed first."""
+
+    kind: Literal["walls"]
+    relax: bool = True
+    cells: int = 4
+    normal: int = 0
+    axis: int = 2
+    rattle_A: float = Field(0.05, ge=0)
+
+
+class DynamicsSource(Section):
+    """Molecular dynamics with the first member, one run for each temperature and pressure, side by side.
+
+    temperatures_K: numbers, or [from, to] for a ramp over the run. go_on: each round continues where the last one ended (on-the-fly
+    learning), and a run ends at its first frame that the members disagree about.
+    """
+
+    kind: Literal["md"]
+    structure: StructureConfig
+    temperatures_K: list[float | Bounds] = [300.0]
+    pressures_GPa: list[float] = [0.0]
+    ensemble: Literal["npt", "nvt"] = "npt"
+    time_step_fs: float = Field(1.0, gt=0)
+    time_ps: float = Field(10.0, gt=0)
+    every_fs: float = Field(50.0, gt=0)
+    skip_ps: float = Field(1.0, ge=0)
+    field_kV_per_cm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    go_on: bool = False
+
+
+class PathSource(Section):
+    """Images of the minimum-energy path between two structures, relaxed by the first member."""
+
+    kind: Literal["path"]
+    initial: str
+    final: str
+    images: int = Field(9, ge=3)
+
+
+Explore = Annotated[FileSource | StrainedSource | ModesSource | WallsSource | DynamicsSource | PathSource, Field(discriminator="kind")]
+
+
+class LabelSection(Section):
+    """Who labels. engine: as for `ferrojax label`, or "stored"; workers: calculations side by side; queue: by default labels.db in the
+    output folder, another one may be shared by several loops."""
+
+    engine: str = "gpaw"
+    properties: list[str] = list(DEFAULT_PROPERTIES)
+    settings: dict[str, Any] = {}
+    workers: int = Field(1, ge=1)
+    launcher: str = ""
+    queue: str | None = None
+
+
+class EnoughSection(Section):
+    """When to stop before the last round: share of the candidates that all members agree about, or force RMSE (meV/Å) on the
+    validation frames; null switches one off."""
+
+    accurate_share: float | None = Field(0.98, gt=0, le=1)
+    force_rmse: float | None = Field(None, gt=0)
+
+
+class LearnConfig(Section):
+    """A loop of train, explore, select, label.
+
+    data: labelled files to begin with. validation: labelled files that are never trained on; errors and calibration are measured there.
+    members: models of the committee; with one, the last layer's posterior tells the uncertainty.
+    model, loss, optimizer, length: of each training. warm_start: go on from the weights of the round before.
+    """
+
+    data: list[str] = Field(min_length=1)
+    validation: list[str] = Field(min_length=1)
+    elements: list[str] | None = None
+    model: PotentialConfig = PotentialConfig()
+    loss: LossConfig = LossConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    length: TrainingLength
+    members: int = Field(4, ge=1)
+    warm_start: bool = False
+    explore: list[Explore] = Field(min_length=1)
+    select: SelectConfig
+    label: LabelSection = LabelSection()
+    rounds: int = Field(5, ge=1)
+    enough: EnoughSection = EnoughSection()
+    output: str
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> LearnConfig:
+        if self.label.engine == STORED and any(source.kind != "file" for source in self.explore):
+            raise ValueError('explores structures that have no labels with the engine "stored"; explore files only, or name an engine')
+        goes_on = [source for source in self.explore if source.kind == "md" and source.go_on]
+        if goes_on and self.select.low_eV_per_A is None:
+            raise ValueError("has a dynamics with go_on, which stops at low_eV_per_A; give select that level")
+        if any(len(source.temperatures_K) * len(source.pressures_GPa) > 1 for source in goes_on):
+            raise ValueError("has a dynamics with go_on and several temperatures or pressures; give it one of each")
+        return self
+
+
+def load_learn_config(source: str | Path | dict[str, Any]) -> LearnConfig:
+    """Configuration from a YAML file or a dictionary; relative paths of a file are made absolute.
+
+    Raises FerrojaxError, one sentence that names the field and the remedy.
+    """
+    config, base = read_section(LearnConfig, source)
+    return config if isinstance(source, dict) else _with_absolute_paths(config, base.absolute())
+
+
+def _with_absolute_paths(config: LearnConfig, base: Path) -> LearnConfig:
+    def place(path: str) -> str:
+        return path if path == EMBEDDED else str(base / path)
+
+    start, queue, engine = config.model.start_from, config.label.queue, config.label.engine
+    if engine.startswith("model:"):
+        engine = f"model:{base / engine.removeprefix('model:')}"
+    return config.model_copy(
+        update={
+            "data": [place(path) for path in config.data],
+            "validation": [place(path) for path in config.validation],
+            "model": config.model.model_copy(update={"start_from": start and place(start)}),
+            "label": config.label.model_copy(update={"engine": engine, "queue": queue and place(queue)}),
+            "explore": [_explore_at(source, base) for source in config.explore],
+            "output": place(config.output),
+        }
+    )
+
+
+def _explore_at(source: Any, base: Path) -> Any:
+    named = {name: str(base / getattr(source, name)) for name in ("path", "initial", "final") if getattr(source, name, None)}
+    structure = getattr(source, "structure", None)
+    if structure is not None and structure.file is not None:
+        named["structure"] = structure.model_copy(update={"file": str(base / structure.file)})
+    return source.model_copy(update=named)

@@ -1,0 +1,181 @@
+"""One round of active learning, stage after stage; each stage leaves a file behind, and one that is there is not done again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ferrojax.data import Frame, load_pbtio3, read_frames, write_frames
+from ferrojax.errors import FerrojaxError
+from ferrojax.files import write_text
+from ferrojax.labelling import Job, Queue, make_engine, run
+from ferrojax.learning.committee import Committee
+from ferrojax.learning.config import STORED, DynamicsSource, LearnConfig
+from ferrojax.learning.deviation import Measure, evaluate, max_forces
+from ferrojax.learning.last_layer import fit_last_layer
+from ferrojax.learning.select import select
+from ferrojax.learning.sources import structures_of
+from ferrojax.potential import load_model
+from ferrojax.training import train
+from ferrojax.training.config import EMBEDDED, DataConfig, OutputConfig, TrainConfig
+
+POOL, SELECTED, SELECTION, LABELLED, TRAINING = "pool.extxyz", "selected.extxyz", "selection.json", "labelled.extxyz", "training.extxyz"
+
+
+@dataclass(frozen=True)
+class Round:
+    """Round ``number`` of a loop, in a folder of its own."""
+
+    config: LearnConfig
+    number: int
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the round."""
+        return Path(self.config.output) / f"round-{self.number:03d}"
+
+    @property
+    def before(self) -> Round | None:
+        """The round before this one."""
+        return Round(self.config, self.number - 1) if self.number else None
+
+    @property
+    def members(self) -> list[Path]:
+        """Folders of the trained members."""
+        return [self.folder / f"member-{k}" / "last" for k in range(self.config.members)]
+
+    @cached_property
+    def training_frames(self) -> list[Frame]:
+        """What this round trains on: the data to begin with, and the labels of all rounds before."""
+        if self.before is None:
+            return [frame for path in self.config.data for frame in read_labelled(path, self.config.elements)]
+        return self.before.training_frames + read_frames(self.before.folder / LABELLED)
+
+    def train(self, quiet: bool) -> None:
+        """Train every member, each from another seed; a training that was stopped goes on."""
+        path = self.folder / TRAINING
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            write_frames(path, self.training_frames)
+        for k in range(self.config.members):
+            train(self._training(k), quiet=quiet)
+
+    @cached_property
+    def measure(self) -> Measure:
+        """What tells the uncertainty: the committee, or the last layer's posterior of a single member."""
+        if self.config.members > 1:
+            return Committee.load(self.members)
+        return fit_last_layer(*load_model(self.members[0]), self.training_frames)
+
+    def selection(self) -> dict[str, Any]:
+        """Explore, and choose what to label. Writes pool.extxyz, selected.extxyz and selection.json, and returns what is in the last."""
+        path = self.folder / SELECTION
+        if path.exists():
+            return json.loads(path.read_text())
+        model, params, _ = load_model(self.members[0])
+        pool = without(self._explore(model, params), self.training_frames)
+        if not pool:
+            raise FerrojaxError(f"{self.folder}: exploration found nothing that is not labelled already; widen explore.")
+        atoms = [frame.atoms for frame in pool]
+        chosen = select(self.config.select, self.measure, model, params, atoms, self.training_frames, seed=self.config.seed + self.number)
+        write_frames(self.folder / POOL, pool)
+        if len(chosen.chosen):
+            write_frames(self.folder / SELECTED, [pool[k] for k in chosen.chosen])
+        counts = {name: len(getattr(chosen, name)) for name in ("accurate", "candidate", "failed")}
+        low, high = chosen.levels
+        found = {"explored": len(pool), **counts, "selected": len(chosen.chosen), "low_eV_per_A": low, "high_eV_per_A": high}
+        write_text(path, json.dumps(found, indent=1) + "\n")
+        return found
+
+    def label(self, quiet: bool) -> list[Frame]:
+        """Label what was selected, and write labelled.extxyz; finished labels are in the queue whatever happens."""
+        path, wanted = self.folder / LABELLED, read_frames(self.folder / SELECTED)
+        if path.exists():
+            return read_frames(path)
+        found = wanted if self.config.label.engine == STORED else self._calculated(wanted, quiet)
+        if not found:
+            raise FerrojaxError(f"{self.folder}: none of {len(wanted)} selected structures could be labelled; see ferrojax label status.")
+        write_frames(path, found)
+        return found
+
+    @property
+    def queue(self) -> Path:
+        """The queue of labels."""
+        return Path(self.config.label.queue or Path(self.config.output) / "labels.db")
+
+    def _calculated(self, wanted: list[Frame], quiet: bool) -> list[Frame]:
+        section = self.config.label
+        engine = make_engine(section.engine, section.settings, section.launcher)
+        engine.check()
+        queue = Queue(self.queue)
+        queue.add(wanted, engine, section.properties, priority=-self.number)
+        run(self.queue, section.workers, launcher=section.launcher, progress=not quiet)
+        keys = {Job(frame.atoms, engine.name, engine.plain_settings(), tuple(section.properties)).key for frame in wanted}
+        done = {made["key"]: frame for frame, made in queue.labelled() if made["key"] in keys}
+        left = keys - set(done) - {made["key"] for made in queue.failures()}
+        if left:
+            raise FerrojaxError(
+                f"{self.queue}: stopped with {len(left)} of {len(keys)} structures not labelled; run the same command to go on."
+            )
+        return list(done.values())
+
+    def _training(self, member: int) -> TrainConfig:
+        model = self.config.model
+        if self.config.warm_start and self.before is not None:
+            model = model.model_copy(update={"start_from": str(self.before.members[member])})
+        return TrainConfig(
+            data=[DataConfig(path=str(self.folder / TRAINING), validation=0)],
+            model=model,
+            loss=self.config.loss,
+            optimizer=self.config.optimizer,
+            stop=self.config.length,
+            output=OutputConfig(folder=str(self.folder / f"member-{member}")),
+            seed=1000 * self.config.seed + member,
+        )
+
+    def _explore(self, model: Any, params: Any) -> list[Frame]:
+        pool: list[Frame] = []
+        for k, source in enumerate(self.config.explore):
+            seed = self.config.seed + 7919 * self.number + k  # a prime apart, so that no two rounds draw the same
+            goes_on = isinstance(source, DynamicsSource) and source.go_on
+            found = structures_of(source, model, params, seed, self._place(k) if goes_on else None)
+            pool += self._up_to_doubt(k, found) if goes_on else found
+        return pool
+
+    def _place(self, k: int) -> Atoms | None:
+        """Where the k-th source, a dynamics that goes on, was left by the round before."""
+        if self.before is None or not (path := self.before.folder / f"place-{k}.extxyz").exists():
+            return None
+        return read_frames(path)[0].atoms
+
+    def _up_to_doubt(self, k: int, frames: list[Frame]) -> list[Frame]:
+        """A run up to the first frame above the lower trust level; from there the next round goes on."""
+        doubtful = np.flatnonzero(max_forces(evaluate(self.measure, frames)) > self.config.select.low)
+        kept = frames[: doubtful[0] + 1] if len(doubtful) else frames
+        write_frames(self.folder / f"place-{k}.extxyz", kept[-1:])
+        return kept
+
+
+def read_labelled(path: str, elements: list[str] | None) -> list[Frame]:
+    """Frames of a file with at least energy and forces. Raises FerrojaxError if there are none."""
+    frames = load_pbtio3() if path == EMBEDDED else read_frames(Path(path), elements=elements)
+    labelled = [frame for frame in frames if frame.energy is not None and frame.forces is not None]
+    if not labelled:
+        raise FerrojaxError(f"{path}: no frame has an energy and forces; give labelled frames.")
+    return labelled
+
+
+def without(frames: list[Frame], known: list[Frame]) -> list[Frame]:
+    """The frames that are not among the known ones, atom by atom within 1e-6 Å."""
+    seen = {_identity(frame) for frame in known}
+    return [frame for frame in frames if _identity(frame) not in seen]
+
+
+def _identity(frame: Frame) -> str:
+    return Job(frame.atoms, "", {}).key

@@ -1,0 +1,121 @@
+"""From the ``explore`` section of a configuration to unlabelled structures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ase import Atoms
+
+from ferrojax.data import Frame, read_frames
+from ferrojax.data.structure import read_structure
+from ferrojax.dynamics import NPT, Langevin, Ramp
+from ferrojax.dynamics.simulate import build_structure
+from ferrojax.enthalpy import shared_enthalpy
+from ferrojax.equilibrium import relax
+from ferrojax.errors import FerrojaxError
+from ferrojax.learning.config import DynamicsSource, Explore, FileSource, ModesSource, PathSource, StrainedSource, WallsSource
+from ferrojax.learning.explore import domain_walls, mode_displaced, molecular_dynamics, path_images, strained
+from ferrojax.paths.path import minimum_energy_path
+from ferrojax.potential import Model
+from ferrojax.state import State
+from ferrojax.units import GPA, KV_PER_CM
+
+SETTLED = 1e-3  # eV/Å: relaxed well enough to start from
+AT_REST = 1e-6  # eV/Å: phonons need a structure at rest
+
+
+def structures_of(source: Explore, model: Model, params: Any, seed: int, last: Atoms | None = None) -> list[Frame]:
+    """Candidates of one source, each a frame without labels, or with those of its file; ``last``: where dynamics goes on.
+
+    Raises FerrojaxError as the generators of ``ferrojax.learning.explore`` do.
+    """
+    if isinstance(source, FileSource):
+        frames = read_frames(Path(source.path), elements=source.elements)
+        return [frame for frame in frames if source.max_atoms is None or len(frame.atoms) <= source.max_atoms]
+    make: Callable[..., list[Atoms]] = GENERATORS[type(source)]
+    start = last if isinstance(source, DynamicsSource) else None
+    found = make(source, model, params, seed, *([start] if start is not None else []))
+    return [Frame(atoms, source=f"{source.kind} {k}") for k, atoms in enumerate(found)]
+
+
+def _strained(source: StrainedSource, model: Model, params: Any, seed: int) -> list[Atoms]:
+    return strained(_start(source, model, params), source.count, source.strain, source.shear, source.rattle_A, seed)
+
+
+def _modes(source: ModesSource, model: Model, params: Any, seed: int) -> list[Atoms]:
+    start = _start(source, model, params, AT_REST)
+    return mode_displaced(model, params, start, source.count, source.supercell, source.temperature_K, source.maximum_A, seed)
+
+
+def _walls(source: WallsSource, model: Model, params: Any, seed: int) -> list[Atoms]:
+    start = _start(source, model, params)
+    return domain_walls(start, source.cells, source.normal, source.axis, source.count, source.rattle_A, seed)
+
+
+def _dynamics(source: DynamicsSource, model: Model, params: Any, seed: int, last: Atoms | None = None) -> list[Atoms]:
+    duration = 1e3 * source.time_ps
+    runs = [_integrator(source, t, p, duration) for t in source.temperatures_K for p in source.pressures_GPa]
+    return molecular_dynamics(
+        model,
+        params,
+        build_structure(source.structure) if last is None else last,
+        runs,
+        steps=round(duration / source.time_step_fs),
+        every=max(1, round(source.every_fs / source.time_step_fs)),
+        skip=round(1e3 * source.skip_ps / source.time_step_fs),
+        field=tuple(KV_PER_CM * x for x in source.field_kV_per_cm),
+        seed=seed,
+    )
+
+
+def _integrator(source: DynamicsSource, kelvin: Any, pressure: float, duration: float) -> Any:
+    temperature = Ramp(*kelvin, duration=duration) if isinstance(kelvin, tuple) else kelvin
+    if source.ensemble == "nvt":
+        return Langevin(dt=source.time_step_fs, temperature=temperature, friction=0.01)
+    return NPT(dt=source.time_step_fs, temperature=temperature, stress=-pressure * GPA)
+
+
+def _path(source: PathSource, model: Model, params: Any, seed: int) -> list[Atoms]:
+    with jax.enable_x64(True):
+        ends = [_relaxed(model, params, read_structure(Path(name)), 1e-4, cell=False) for name in (source.initial, source.final)]
+        return path_images(minimum_energy_path(shared_enthalpy(model), params, *ends, images=source.images))
+
+
+def _start(source: Any, model: Model, params: Any, tolerance: float = SETTLED) -> Atoms:
+    atoms = build_structure(source.structure)
+    if not source.relax:
+        return atoms
+    with jax.enable_x64(True):
+        relaxed = _relaxed(model, params, atoms, tolerance, cell=True).to_ase()
+    relaxed.info = dict(atoms.info)
+    return relaxed
+
+
+def _relaxed(model: Model, params: Any, atoms: Atoms, tolerance: float, cell: bool) -> State:
+    state = model.prepare(atoms, np.float64, skin=1.0, name="structure to explore from")
+    return relax(shared_enthalpy(model), params, state, cell=cell, force_tolerance=tolerance, symmetric=True).state
+
+
+GENERATORS: dict[type, Any] = {
+    StrainedSource: _strained,
+    ModesSource: _modes,
+    WallsSource: _walls,
+    DynamicsSource: _dynamics,
+    PathSource: _path,
+}
+
+
+def check_sources(sources: list[Explore]) -> None:
+    """Raises FerrojaxError, before anything is trained, for a structure or file that is not there."""
+    for source in sources:
+        if isinstance(source, FileSource) and not Path(source.path).exists():
+            raise FerrojaxError(f"explore.path: {source.path} does not exist; correct it.")
+        if isinstance(source, PathSource):
+            for name in (source.initial, source.final):
+                read_structure(Path(name))
+        if hasattr(source, "structure"):
+            build_structure(source.structure)

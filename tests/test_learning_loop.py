@@ -1,0 +1,192 @@
+"""The active-learning loop: its configuration, its stages on stored labels, and going on after a kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+import ferrojax.learning
+from ferrojax import cli
+from ferrojax.data import load_pbtio3, read_frames, write_frames
+from ferrojax.errors import FerrojaxError
+from ferrojax.learning.config import load_learn_config
+from ferrojax.learning.loop import enough, learn
+from ferrojax.learning.report import write_report
+from ferrojax.learning.rounds import Round, without
+
+EXAMPLE = Path(ferrojax.learning.__file__).with_name("example.yaml")
+SELECT = {"quantiles": [0.3, 1.0], "per_round": 4}
+MINIMAL = {
+    "data": ["start.extxyz"],
+    "validation": ["valid.extxyz"],
+    "model": {"preset": "fast", "changes": {"channels": 4, "hidden": 8}},
+    "length": {"steps": 20},
+    "optimizer": {"batch_size": 4, "warmup_steps": 5, "ema": 0.9},
+    "members": 2,
+    "explore": [{"kind": "file", "path": "pool.extxyz"}],
+    "select": SELECT,
+    "label": {"engine": "stored"},
+    "rounds": 2,
+    "output": "out",
+}
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A loop on frames of the embedded set: 6 to begin with, 6 to validate, the rest to choose from."""
+    frames = load_pbtio3()
+    for name, part in (("start", frames[:6]), ("valid", frames[6:12]), ("pool", frames[12:24])):
+        write_frames(tmp_path / f"{name}.extxyz", part)
+    path = tmp_path / "learn.yaml"
+    path.write_text(yaml.safe_dump(MINIMAL))
+    return path
+
+
+def test_example_is_valid(capsys):
+    config = load_learn_config(EXAMPLE)
+    assert config.output == str(EXAMPLE.parent / "runs/learn")
+    assert config.data == ["embedded"]
+    assert [source.kind for source in config.explore] == ["md", "strained"]
+    assert cli.main(["learn", "--example"]) == 0
+    assert capsys.readouterr().out == EXAMPLE.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"explore": [{"kind": "swap", "path": "a"}]}, "explore"),
+        ({"explore": [{"kind": "md", "structure": {"file": "a"}}]}, 'have no labels with the engine "stored"'),
+        ({"members": 0}, "members"),
+        ({"select": {"per_round": 3}}, "low_eV_per_A and high_eV_per_A, or quantiles"),
+        (
+            {"label": {"engine": "gpaw"}, "explore": [{"kind": "md", "structure": {"file": "a"}, "go_on": True}]},
+            "stops at low_eV_per_A",
+        ),
+        (
+            {
+                "label": {"engine": "gpaw"},
+                "select": {"low_eV_per_A": 0.1, "high_eV_per_A": 1.0},
+                "explore": [{"kind": "md", "structure": {"file": "a"}, "go_on": True, "pressures_GPa": [0, 1]}],
+            },
+            "several temperatures or pressures",
+        ),
+    ],
+)
+def test_faults_of_the_configuration(change, sentence):
+    with pytest.raises(FerrojaxError) as error:
+        load_learn_config(MINIMAL | change)
+    assert sentence in str(error.value)
+
+
+def test_missing_files_are_told_before_anything_is_trained(config):
+    (config.parent / "pool.extxyz").unlink()
+    with pytest.raises(FerrojaxError, match="pool.extxyz does not exist"):
+        learn(config, quiet=True)
+    assert not (config.parent / "out").exists()
+
+
+def test_known_frames_are_not_explored_again():
+    frames = load_pbtio3()[:6]
+    assert without(frames, frames[2:4]) == [*frames[:2], *frames[4:]]
+
+
+def test_reasons_to_stop():
+    settings = load_learn_config(MINIMAL | {"enough": {"accurate_share": 0.9, "force_rmse": 50.0}})
+    report = {"selected": 3, "accurate": 80, "explored": 100, "on_validation": {"force_rmse": 60.0}}
+    assert enough(settings, report) == ""
+    assert "80 of" not in enough(settings, report | {"accurate": 95})
+    assert "95 of 100 structures explored are accurate" in enough(settings, report | {"accurate": 95})
+    assert "40.0 meV/Å" in enough(settings, report | {"on_validation": {"force_rmse": 40.0}})
+    assert enough(settings, report | {"selected": 0}) == "nothing is left to label"
+
+
+def test_report_has_a_row_for_each_round(tmp_path):
+    validation = {"energy_rmse": 3.0, "force_rmse": 90.0, "spearman": None, "coverage_68": None, "coverage_95": None}
+    rounds = [
+        {
+            "round": k,
+            "training_frames": 10 + 5 * k,
+            "explored": 50,
+            "accurate": 20,
+            "candidate": 25,
+            "failed": 5,
+            "on_validation": validation,
+        }
+        for k in range(3)
+    ]
+    write_report(tmp_path, rounds)
+    rows = list(csv.DictReader((tmp_path / "rounds.csv").open()))
+    assert [int(row["training frames"]) for row in rows] == [10, 15, 20]
+    assert [float(row["force RMSE (meV/Å)"]) for row in rows] == [90.0] * 3
+    assert (tmp_path / "report.md").read_text().count("\n| ") == 5
+    assert (tmp_path / "learning.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_a_loop_on_stored_labels(config, capsys):
+    assert cli.main(["learn", str(config)]) == 0
+    assert "all 2 rounds done" in capsys.readouterr().out
+    output = config.parent / "out"
+    first, second = (json.loads((output / f"round-00{k}" / "report.json").read_text()) for k in (0, 1))
+    assert (first["training_frames"], second["training_frames"]) == (6, 10)
+    assert (first["explored"], second["explored"]) == (12, 8)
+    assert first["accurate"] + first["candidate"] + first["failed"] == 12
+    # The labels are those of the files, to the last bit, and no frame is chosen twice or taken from the validation frames.
+    known = {frame.energy: frame for frame in load_pbtio3()}
+    chosen = [frame for k in (0, 1) for frame in read_frames(output / f"round-00{k}" / "labelled.extxyz")]
+    assert len({frame.energy for frame in chosen}) == len(chosen) == 8
+    assert all(np.array_equal(frame.forces, known[frame.energy].forces) for frame in chosen)
+    assert not {frame.energy for frame in chosen} & {frame.energy for frame in load_pbtio3()[:12]}
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
+    learnt = learn(config, quiet=True)  # nothing is done again
+    assert learnt.rounds == [first, second]
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")} == before
+    assert Round(load_learn_config(config), 1).members == learnt.members
+    config.write_text(yaml.safe_dump(MINIMAL | {"members": 3}))
+    with pytest.raises(FerrojaxError, match="another configuration"):
+        learn(config, quiet=True)
+
+
+@pytest.mark.slow
+def test_a_killed_loop_loses_no_label(config):
+    """Killed at many moments and started again, it ends with the labels and reports of one that was left alone."""
+    from ferrojax.labelling import Queue
+
+    teacher = config.parent / "teacher"
+    changes = {"explore": [{"kind": "file", "path": "bare.extxyz"}], "label": {"engine": f"model:{teacher}"}}
+    first = learn(
+        MINIMAL
+        | {name: [str(config.parent / MINIMAL[name][0])] for name in ("data", "validation")}
+        | {"explore": [{"kind": "file", "path": str(config.parent / "pool.extxyz")}], "rounds": 1, "output": str(config.parent / "seed")},
+        quiet=True,
+    )
+    first.members[0].rename(teacher)
+    bare = read_frames(config.parent / "pool.extxyz")
+    for frame in bare:
+        frame.energy = frame.forces = frame.stress = frame.dipole = None
+    write_frames(config.parent / "bare.extxyz", bare)
+    config.write_text(yaml.safe_dump(MINIMAL | changes))
+    queue, seen = config.parent / "out" / "labels.db", set()
+    command = [sys.executable, "-m", "ferrojax.cli", "learn", str(config)]
+    for pause in (20, 35, 50):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(pause)
+        process.kill()
+        process.wait()
+        done = {made["key"] for _, made in Queue(queue).labelled()} if queue.exists() else set()
+        assert seen <= done
+        seen = done
+    learnt = learn(config, quiet=True)
+    labelled = Queue(queue).labelled()
+    assert seen <= {made["key"] for _, made in labelled}
+    assert [report["labelled"] for report in learnt.rounds] == [4, 4]
+    assert len(labelled) == 8
+    assert all("teacher" in frame.dataset for frame, _ in labelled)
