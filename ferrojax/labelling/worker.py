@@ -6,7 +6,7 @@ import shutil
 import sys
 import threading
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ def run(
             futures = [pool.submit(crew.work) for _ in range(workers)]
             beaten = time.monotonic()
             while True:
-                done, running = wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION)
+                done, running = wait(futures, timeout=0.2)
                 if caught or any(future.exception() for future in done):
                     crew.stop.set()
                 if not running:
