@@ -17,7 +17,7 @@ from ferrojax.learning.regression import Sums, best_posterior
 from ferrojax.training.loss import predict
 
 PAIRS = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))
-LABELLED = frames(9)
+LABELLED = frames(12)
 
 
 @functools.partial(jax.jit, static_argnums=2)
