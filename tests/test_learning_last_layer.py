@@ -106,7 +106,7 @@ def test_more_labels_at_once_or_later(fitted):
     later = first.updated(INFO, LABELLED[6:], dtype=np.float64)
     # The units are those of the first labels, so sums are compared in eV and Å.
     shares = (later.scales / fitted.scales) ** 2
-    assert later.sums.count == fitted.sums.count > first.sums.count
+    assert later.sums.size == fitted.sums.size > first.sums.size
     assert not np.allclose(shares, 1)
     information = np.linalg.eigvalsh(later.precision - later.beta * first.sums.gram - later.alpha * np.eye(len(first.mean)))
     assert information.min() > -1e-9 * information.max()

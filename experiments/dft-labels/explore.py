@@ -1,9 +1,9 @@
 """A first pool of structures to label: dynamics at constant stress, strained and mode-displaced cells, thinned by their diversity.
 
-    python experiments/dft-labels/explore.py experiments/dft-labels/pool-pbtio3.yaml
+    python experiments/dft-labels/explore.py experiments/dft-labels/pool-pbtio3.yaml      # again after a kill: goes on
 
 The potential only moves the atoms; none of its labels are used. Writes runs/explore/<name of the configuration>.extxyz below the working
-folder; ``origin`` and ``group`` (atoms) stand in the comment of each frame.
+folder; ``origin``, ``group`` (atoms) and ``source`` (its number in the configuration) stand in the comment of each frame.
 """
 
 from __future__ import annotations
@@ -41,20 +41,32 @@ def main() -> None:
     model, params, _ = load_model(path.parent / settings["model"])
     phases = {name: relaxed(model, params, name, cell) for name, cell in settings["phases"].items()}
     taken = ase.io.read(settings["taken"], ":") if "taken" in settings else []  # chosen before: the new ones differ from these
-    pool = [] if taken else [atoms.copy() for atoms in phases.values()]
-    for atoms in pool:
-        atoms.info["origin"] = f"{atoms.info.pop('name')}, relaxed"
+    output = Path("runs/explore") / f"{path.stem}.extxyz"
+    pool = ase.io.read(output, ":") if output.exists() else [] if taken else at_rest(phases)
+    finished = {int(atoms.info["source"]) for atoms in pool}
     for k, source in enumerate(settings["sources"]):
+        if k in finished:  # a run that was stopped goes on
+            continue
         began = time.monotonic()
         kind, count = source["kind"], source["keep"]
         found = GENERATORS[kind](model, params, phases[source["phase"]], source, settings["seed"] + k)
         low, high = source.get("volume_A3_per_atom", (0.0, np.inf))
         found = [atoms for atoms in found if low <= atoms.get_volume() / len(atoms) <= high]
         chosen = thinned(model, params, found, count, taken)
-        pool += chosen
-        write(Path("runs/explore") / f"{path.stem}.extxyz", without_copies(pool))
+        for atoms in chosen:
+            atoms.info["source"] = k
+        pool = without_copies(pool + chosen)
+        write(output, pool)
         print(f"{source['phase']:12s} {kind:10s} {len(found):5d} -> {len(chosen):3d}   {time.monotonic() - began:6.1f} s", flush=True)
     print(dict(sorted(Counter(len(atoms) for atoms in pool).items())))
+
+
+def at_rest(phases: dict[str, Atoms]) -> list[Atoms]:
+    """The phases themselves, with their origin."""
+    found = [atoms.copy() for atoms in phases.values()]
+    for atoms in found:
+        atoms.info = {"origin": f"{atoms.info['name']}, relaxed", "source": -1}
+    return found
 
 
 def relaxed(model: Any, params: Any, name: str, cell: dict) -> Atoms:

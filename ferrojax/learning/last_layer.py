@@ -43,9 +43,9 @@ class LastLayer(struct.PyTreeNode):
     """
 
     params: Any
-    root: Float[Array, "features features"]
-    mean: Float[Array, " features"]
-    scales: Float[Array, "3"]
+    root: Float[Array | np.ndarray, "features features"]
+    mean: Float[Array | np.ndarray, " features"]
+    scales: Float[Array | np.ndarray, "3"]
     sums: Sums
     alpha: float
     beta: float
@@ -106,8 +106,8 @@ def fit_last_layer(model: Model, params: Any, info: Mapping[str, Any], frames: S
 def save_last_layer(path: str | Path, last_layer: LastLayer) -> None:
     """Write the posterior (not the model) as one npz file, whole or not at all; zip checksums guard its contents."""
     data = io.BytesIO()
-    arrays = {"scales": last_layer.scales} | {f"sums_{k}": value for k, value in last_layer.sums._asdict().items()}
-    np.savez(data, params=np.array(checksum(last_layer.params)), **{k: np.asarray(v) for k, v in arrays.items()})
+    arrays: dict[str, Any] = {f"sums_{name}": np.asarray(value) for name, value in last_layer.sums._asdict().items()}
+    np.savez(data, params=np.array(checksum(last_layer.params)), scales=np.asarray(last_layer.scales), **arrays)
     write_bytes(Path(path), data.getvalue())
 
 
@@ -117,7 +117,7 @@ def load_last_layer(path: str | Path, model: Model, params: Any) -> LastLayer:
     try:
         with np.load(path) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        sums = Sums(arrays["sums_gram"], arrays["sums_moment"], float(arrays["sums_square"]), int(arrays["sums_count"]))
+        sums = Sums(arrays["sums_gram"], arrays["sums_moment"], float(arrays["sums_square"]), int(arrays["sums_size"]))
         scales, owner = arrays["scales"], str(arrays["params"])
     except OSError as error:
         raise FerrojaxError(f"{path}: cannot be read ({error.strerror or error}); give a file written by save_last_layer.") from None
@@ -136,7 +136,7 @@ def _made(model: Model, params: Any, scales: np.ndarray, sums: Sums) -> LastLaye
 def _scales(frames: Sequence[Frame], info: Mapping[str, Any]) -> np.ndarray:
     """Standard deviation of each kind of label, energies a atom above their references; 1 where there is none."""
     known = info.get("reference_energies", {})
-    energies = [_energy(frame, known) for frame in frames if _energy(frame, known) is not None]
+    energies = [energy for frame in frames if (energy := _energy(frame, known)) is not None]
     forces = [np.ravel(frame.forces) for frame in frames if frame.forces is not None]
     stress = [np.ravel(frame.stress) for frame in frames if frame.stress is not None]
     if not (energies or forces or stress):

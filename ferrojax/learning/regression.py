@@ -16,13 +16,13 @@ TOLERANCE = 1e-10  # relative change of both precisions
 class Sums(NamedTuple):
     """What a regression y ≈ Φw needs to know of its data; add those of more data component by component.
 
-    gram: ΦᵀΦ. moment: Φᵀy. square: yᵀy. count: rows.
+    gram: ΦᵀΦ. moment: Φᵀy. square: yᵀy. size: rows.
     """
 
     gram: Float[np.ndarray, "features features"]
     moment: Float[np.ndarray, " features"]
     square: float
-    count: int
+    size: int
 
     @classmethod
     def of(cls, rows: Float[np.ndarray, "rows features"], values: Float[np.ndarray, " rows"]) -> Sums:
@@ -32,7 +32,7 @@ class Sums(NamedTuple):
 
     def plus(self, other: Sums) -> Sums:
         """Of both sets of data."""
-        return Sums(*(mine + theirs for mine, theirs in zip(self, other)))
+        return Sums(self.gram + other.gram, self.moment + other.moment, self.square + other.square, self.size + other.size)
 
 
 class Posterior(NamedTuple):
@@ -64,8 +64,8 @@ def posterior(sums: Sums, alpha: float, beta: float) -> Posterior:
     precision = alpha + beta * values
     weights = beta * projected / precision
     misfit = _misfit(sums, values, projected, weights)
-    log = len(values) * np.log(alpha) + sums.count * np.log(beta) - np.log(precision).sum()
-    log -= beta * misfit + alpha * weights @ weights + sums.count * np.log(2 * np.pi)
+    log = len(values) * np.log(alpha) + sums.size * np.log(beta) - np.log(precision).sum()
+    log -= beta * misfit + alpha * weights @ weights + sums.size * np.log(2 * np.pi)
     determined = float((beta * values / precision).sum())
     return Posterior(vectors @ weights, vectors / np.sqrt(precision), alpha, beta, float(log / 2), determined)
 
@@ -79,17 +79,17 @@ def best_posterior(sums: Sums) -> Posterior:
 
     Raises FerrojaxError for fewer rows than needed, values without noise or signal, and if it does not converge.
     """
-    if sums.count < 2 or not sums.square > 0 or not np.isfinite(sums.gram).all():
-        raise FerrojaxError(f"regression: {sums.count} values that are finite and not all zero cannot tell noise; give more labels.")
+    if sums.size < 2 or not sums.square > 0 or not np.isfinite(sums.gram).all():
+        raise FerrojaxError(f"regression: {sums.size} values that are finite and not all zero cannot tell noise; give more labels.")
     values, _, projected = _spectrum(sums)
-    alpha, beta = values.mean() / sums.square * sums.count, sums.count / sums.square
+    alpha, beta = values.mean() / sums.square * sums.size, sums.size / sums.square
     for _ in range(ITERATIONS):
         weights = beta * projected / (alpha + beta * values)
         determined = float((beta * values / (alpha + beta * values)).sum())
         misfit = _misfit(sums, values, projected, weights)
-        if not misfit > 1e-14 * sums.square or not sums.count > determined:
+        if not misfit > 1e-14 * sums.square or not sums.size > determined:
             raise FerrojaxError("regression: the features fit every value exactly, so the noise is unknown; give more labels.")
-        new = determined / max(weights @ weights, 1e-300), (sums.count - determined) / misfit
+        new = determined / max(weights @ weights, 1e-300), (sums.size - determined) / misfit
         done = abs(new[0] / alpha - 1) < TOLERANCE and abs(new[1] / beta - 1) < TOLERANCE
         alpha, beta = float(new[0]), float(new[1])
         if done:

@@ -156,7 +156,7 @@ class Round:
 
     def _up_to_doubt(self, k: int, frames: list[Frame]) -> list[Frame]:
         """A run up to the first frame above the lower trust level; from there the next round goes on."""
-        doubtful = np.flatnonzero(max_forces(evaluate(self.measure, frames)) > self.config.select.low)
+        doubtful = np.flatnonzero(max_forces(evaluate(self.measure, frames)) > self.config.select.low_eV_per_A)
         kept = frames[: doubtful[0] + 1] if len(doubtful) else frames
         write_frames(self.folder / f"place-{k}.extxyz", kept[-1:])
         return kept

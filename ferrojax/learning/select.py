@@ -39,11 +39,11 @@ class SelectConfig(Section):
 
     @model_validator(mode="after")
     def _one_kind_of_level(self) -> SelectConfig:
-        levels = (self.low_eV_per_A, self.high_eV_per_A)
-        if (levels == (None, None)) == (self.quantiles is None) or (None in levels and self.quantiles is None):
+        levels = [level for level in (self.low_eV_per_A, self.high_eV_per_A) if level is not None]
+        if len(levels) != (0 if self.quantiles else 2):
             raise ValueError("needs either low_eV_per_A and high_eV_per_A, or quantiles")
         low, high = self.quantiles or levels
-        if not low < high or (self.quantiles and not (0 <= low and high <= 1)):
+        if not low < high or (self.quantiles and not 0 <= low < high <= 1):
             raise ValueError("needs the low level below the high one, and quantiles between 0 and 1")
         return self
 

@@ -81,8 +81,8 @@ def _integrator(source: DynamicsSource, kelvin: Any, pressure: float, duration: 
 
 def _path(source: PathSource, model: Model, params: Any, seed: int) -> list[Atoms]:
     with jax.enable_x64(True):
-        ends = [_relaxed(model, params, read_structure(Path(name)), 1e-4, cell=False) for name in (source.initial, source.final)]
-        return path_images(minimum_energy_path(shared_enthalpy(model), params, *ends, images=source.images))
+        first, last = (_relaxed(model, params, read_structure(Path(name)), 1e-4, cell=False) for name in (source.initial, source.final))
+        return path_images(minimum_energy_path(shared_enthalpy(model), params, first, last, images=source.images))
 
 
 def _start(source: Any, model: Model, params: Any, tolerance: float = SETTLED) -> Atoms:

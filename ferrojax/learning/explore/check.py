@@ -36,7 +36,10 @@ def draw(make: Callable[[np.random.Generator], Atoms], count: int, seed: int, or
     if count < 1:
         raise FerrojaxError(f"{origin}: {count} structures asked for; give a number of at least 1.")
     draws = (make(np.random.default_rng((seed, k))) for k in range(TRIES * count))
-    found = without_copies([tagged(atoms, origin) for atoms in islice((a for a in draws if is_open(a, closest)), count)])
+    passed = (tagged(atoms, origin) for atoms in draws if is_open(atoms, closest))
+    found: list[Atoms] = []
+    while len(found) < count and (more := list(islice(passed, count - len(found)))):
+        found = without_copies([*found, *more])
     if len(found) < count:
         raise FerrojaxError(
             f"{origin}: {count} structures wanted, but of {TRIES * count} draws only {len(found)} differ and have no atoms closer than "
