@@ -188,7 +188,7 @@ def test_no_label_is_made_twice_or_lost(tmp_path, claim):
     queue = filled(tmp_path / "calm.db", count, "ase:labelling_teacher:journal", arguments={"file": str(journal), "seconds": 0.01})
     assert [each.wait() for each in [worker(queue.path), worker(queue.path)]] == [0, 0]
     twice = sum(lines(journal).values()) - count
-    rng, kills, lost = np.random.default_rng(0), 0, 0
+    rng, kills, lost, count = np.random.default_rng(0), 0, 0, 120
     journal = tmp_path / "rough"
     queue = filled(tmp_path / "rough.db", count, "ase:labelling_teacher:journal", arguments={"file": str(journal), "seconds": 0.02})
     known: dict = {}
@@ -204,6 +204,7 @@ def test_no_label_is_made_twice_or_lost(tmp_path, claim):
         found = finished(queue)
         lost += len(known.items() - found.items())
         known = found
+        queue.retry()  # a job over which three workers died, as some do here, is given up otherwise
         assert kills < 200
     assert kills > 10 and queue.counts() == {"pending": 0, "running": 0, "done": count, "failed": 0}
     assert sum(lines(journal).values()) - count <= kills
