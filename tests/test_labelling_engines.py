@@ -330,3 +330,22 @@ def test_fresh_labels_are_the_stored_ones(tmp_path, claim):
         assert np.abs(difference - np.rint(difference)).max() < 1e-3
         assert abs(new.energy - old.energy) < 1e-3 and np.abs(new.stress - old.stress).max() < 1e-4
     claim("E-fresh-labels", max(1e3 * np.abs(new.forces - old.forces).max() for old, new in zip(frames, queue.frames())))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (DFT.parent.parent / "pseudo").is_dir() or not shutil.which("ph.x"), reason="needs make dft and Quantum ESPRESSO")
+def test_born_charges_of_cubic_lead_titanate(tmp_path, claim):
+    """By ph.x; the published ones are of LDA: Zhong, King-Smith and Vanderbilt, PRL 72, 3618 (1994)."""
+    places = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    cubic = Atoms("PbTiO3", scaled_positions=places, cell=[3.916] * 3, pbc=True)
+    queue = Queue(tmp_path / "labels.db")
+    queue.add([cubic], make_engine("espresso"), ("energy", "forces", "stress", "born_charges", "polarizability"))
+    assert queue.run() == {"done": 1, "failed": 0}, queue.failures()
+    (frame,) = queue.frames()
+    charges = frame.born_charges
+    dielectric = np.eye(3) + frame.polarizability / (cubic.get_volume() * EPSILON_0)
+    assert np.abs(frame.forces).max() < 1e-4 and np.abs(dielectric - 8.24 * np.eye(3)).max() < 0.4
+    across = np.diag(charges[2])[:2].mean()
+    found = np.array([charges[0, 2, 2], charges[1, 2, 2], charges[2, 2, 2], across])
+    claim("E-espresso-born", np.abs(found - [3.90, 7.06, -5.83, -2.56]).max())
+    claim("E-espresso-sum-rule", np.abs(charges.sum(0)).max())
