@@ -30,7 +30,7 @@ def run_command(arguments: list[str], folder: Path, log: str, environment: Mappi
     """
     surroundings = {**ONE_THREAD, **os.environ, **environment}
     with open(folder / log, "wb") as output:
-        # A session of its own: Ctrl-C on the terminal reaches the worker alone, which then stops in good order.
+        # Away from the terminal: Ctrl-C there reaches the worker alone, which then stops in good order.
         process = subprocess.Popen(
             [sys.executable, leash.__file__, *arguments],
             cwd=folder, env=surroundings, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
