@@ -15,7 +15,7 @@ import ferrojax
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TRAINED = ("docs/phonons.md",)  # pages that need a crystal which is stable
+TRAINED = ("docs/phonons.md", "docs/active-learning.md")  # pages that need a crystal which is stable
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -35,6 +35,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/differentiating-dynamics.md", marks=pytest.mark.slow),  # compiles whole trajectories: minutes
         pytest.param("docs/phonons.md", marks=pytest.mark.slow),  # a trained potential, third derivatives
         pytest.param("docs/response.md", marks=pytest.mark.slow),  # compiles derivatives of derivatives
+        pytest.param("docs/active-learning.md", marks=pytest.mark.slow),  # dynamics and a last layer
         "docs/labelling.md",
         "README.md",
     ],

@@ -1,4 +1,6 @@
-"""The epitaxial strain that maximises a flexoelectric coefficient of PbTiO3, by the trained potential.
+"""The epitaxial strain that maximises a flexoelectric coefficient of a stable PbTiO3 film, by the trained potential.
+
+The coefficient grows without end as tension makes the polarization along z unstable, so the softest mode has to keep some stiffness.
 
     python experiments/inverse-design/flexo.py experiments/inverse-design/pbtio3-flexo.yaml
 
@@ -16,7 +18,7 @@ from ase import Atoms
 from common import grid, read_configuration, report, save_figure
 from matplotlib.figure import Figure
 
-from ferrojax.design import Design, Problem, Structure, epitaxial, optimise, scan, setting
+from ferrojax.design import Constraint, Design, Problem, Structure, epitaxial, optimise, scan, setting
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import relax
 from ferrojax.paths.space import Point
@@ -30,11 +32,12 @@ SITES = [(0, 0, 0.094), (0.5, 0.5, 0.556), (0.5, 0.5, 0.978), (0.5, 0, 0.473), (
 def main() -> None:
     settings, folder = read_configuration(__doc__)
     problem = film(settings, folder.parent)
-    found = optimise(problem, "lbfgs")
+    found = optimise(problem)
     axes = grid(settings)
-    values = scan(problem, axes)[..., 0]
-    report(found, axes, values, settings, folder)
-    draw(found, axes, values, settings, folder / "scan.png")
+    values, stiffness = np.moveaxis(scan(problem, axes), -1, 0)
+    allowed = np.where(stiffness >= settings["softest_eV_per_A2"], values, np.nan)
+    report(found, axes, allowed, settings, folder, scan=values.tolist(), stiffness_eV_per_A2=stiffness.tolist())
+    draw(found, axes["epitaxial"], values, stiffness, settings, folder / "scan.png")
 
 
 def film(settings: dict, folder: Path) -> Problem:
@@ -51,20 +54,25 @@ def film(settings: dict, folder: Path) -> Problem:
         [epitaxial(*settings["bounds"]["epitaxial"], name="epitaxial")],
         {"film": Structure(Point(with_images(bulk), jnp.zeros((3, 3))), free=FREE)},
         lambda here: jnp.abs(here.flexoelectric("film", model)[index]),
+        {"stability": Constraint(lambda here: here.stiffness("film"), lower=settings["softest_eV_per_A2"])},
         sense="maximise",
     )
 
 
-def draw(found: Design, axes: dict[str, np.ndarray], values: np.ndarray, settings: dict, path: Path) -> None:
-    panel = Figure(figsize=(5.0, 3.4), layout="constrained")
-    ax = panel.subplots()
-    ax.plot(axes["epitaxial"], values, "o-", color="#0072B2", markersize=4, linewidth=1.2, label="scan")
-    steps = [(record.z[0], record.objective) for record in found.trace if record.accepted]
-    ax.plot(*np.transpose(steps), "s", color="black", fillstyle="none", markersize=5, label="accepted designs")
-    ax.plot(found.z[0], found.found.objective, "*", color="#D55E00", markersize=12, label="optimum")
-    ax.set(xlabel="epitaxial strain", ylabel=f"|$\\mu_{{{settings['component']}}}$| (nC/m)")
-    ax.legend(frameon=False, fontsize=8)
-    ax.spines[["top", "right"]].set_visible(False)
+def draw(found: Design, strain: np.ndarray, values: np.ndarray, stiffness: np.ndarray, settings: dict, path: Path) -> None:
+    panel = Figure(figsize=(5.0, 4.6), layout="constrained")
+    top, bottom = panel.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    top.plot(100 * strain, values, "o-", color="#0072B2", markersize=4, linewidth=1.2, label="scan")
+    steps = [(100 * record.z[0], record.objective) for record in found.trace if record.accepted]
+    top.plot(*np.transpose(steps), "s", color="black", fillstyle="none", markersize=5, label="accepted designs")
+    top.plot(100 * found.z[0], found.found.objective, "*", color="#D55E00", markersize=12, label="optimum")
+    top.set(ylabel=f"|$\\mu_{{{settings['component']}}}$| (nC/m)")
+    top.legend(frameon=False, fontsize=8)
+    bottom.plot(100 * strain, stiffness, "o-", color="#009E73", markersize=4, linewidth=1.2)
+    bottom.axhline(settings["softest_eV_per_A2"], color="#D55E00", linewidth=1.0, linestyle="--")
+    bottom.set(xlabel="epitaxial strain (%)", ylabel="softest mode (eV/Å²)")
+    for ax in (top, bottom):
+        ax.spines[["top", "right"]].set_visible(False)
     save_figure(panel, path)
 
 
