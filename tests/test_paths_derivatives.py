@@ -111,5 +111,10 @@ def test_lattices_without_cell_and_other_shapes_are_refused():
     strained = Point(low, 0.01 * jnp.eye(3))
     with pytest.raises(FerrojaxError, match=r"differ by a strain of 0.01 in Voigt component 0, which is held; set it free"):
         switching_barrier(one_cell(), params, low, strained)
+
+
+@pytest.mark.slow
+def test_lattices_have_no_idpp_start():
+    params = titanate()
     with pytest.raises(FerrojaxError, match="start='linear'"):
         switching_barrier(one_cell(), params, *(well(d, params) for d in ((1, 1, 1), (-1, 1, 1))), free=ALL, start="idpp")

@@ -80,6 +80,7 @@ def test_a_killed_training_resumes_bit_for_bit(uninterrupted, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_four_devices_train_as_one(uninterrupted, tmp_path):
     folder = tmp_path / "run"
     assert _start(folder, str(STEPS), "100", flags="--xla_force_host_platform_device_count=4").wait() == 0
