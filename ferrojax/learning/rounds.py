@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import ase.io
 import numpy as np
 from ase import Atoms
 
 from ferrojax.data import Frame, load_pbtio3, read_frames, write_frames
+from ferrojax.data.structure import read_structures
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.labelling import Job, Queue, make_engine, run
@@ -20,7 +23,7 @@ from ferrojax.learning.config import STORED, DynamicsSource, LearnConfig
 from ferrojax.learning.deviation import Measure, evaluate, max_forces
 from ferrojax.learning.last_layer import fit_last_layer
 from ferrojax.learning.select import select
-from ferrojax.learning.sources import structures_of
+from ferrojax.learning.sources import structures_of, unlabelled
 from ferrojax.potential import load_model
 from ferrojax.training import train
 from ferrojax.training.config import EMBEDDED, DataConfig, OutputConfig, TrainConfig
@@ -84,9 +87,9 @@ class Round:
             raise FerrojaxError(f"{self.folder}: exploration found nothing that is not labelled already; widen explore.")
         atoms = [frame.atoms for frame in pool]
         chosen = select(self.config.select, self.measure, model, params, atoms, self.training_frames, seed=self.config.seed + self.number)
-        write_frames(self.folder / POOL, pool)
+        self._write(POOL, pool)
         if len(chosen.chosen):
-            write_frames(self.folder / SELECTED, [pool[k] for k in chosen.chosen])
+            self._write(SELECTED, [pool[k] for k in chosen.chosen])
         counts = {name: len(getattr(chosen, name)) for name in ("accurate", "candidate", "failed")}
         low, high = chosen.levels
         found = {"explored": len(pool), **counts, "selected": len(chosen.chosen), "low_eV_per_A": low, "high_eV_per_A": high}
@@ -95,10 +98,11 @@ class Round:
 
     def label(self, quiet: bool) -> list[Frame]:
         """Label what was selected, and write labelled.extxyz; finished labels are in the queue whatever happens."""
-        path, wanted = self.folder / LABELLED, read_frames(self.folder / SELECTED)
+        path = self.folder / LABELLED
         if path.exists():
             return read_frames(path)
-        found = wanted if self.config.label.engine == STORED else self._calculated(wanted, quiet)
+        wanted = self._read(SELECTED)
+        found = wanted if self._stored else self._calculated(wanted, quiet)
         if not found:
             raise FerrojaxError(f"{self.folder}: none of {len(wanted)} selected structures could be labelled; see ferrojax label status.")
         write_frames(path, found)
@@ -144,22 +148,44 @@ class Round:
         for k, source in enumerate(self.config.explore):
             seed = self.config.seed + 7919 * self.number + k  # a prime apart, so that no two rounds draw the same
             goes_on = isinstance(source, DynamicsSource) and source.go_on
-            found = structures_of(source, model, params, seed, self._place(k) if goes_on else None)
+            found = structures_of(source, model, params, seed, self._place(k) if goes_on else None, self._stored)
             pool += self._up_to_doubt(k, found) if goes_on else found
         return pool
 
     def _place(self, k: int) -> Atoms | None:
         """Where the k-th source, a dynamics that goes on, was left by the round before."""
-        if self.before is None or not (path := self.before.folder / f"place-{k}.extxyz").exists():
+        if self.before is None or not (self.before.folder / place(k)).exists():
             return None
-        return read_frames(path)[0].atoms
+        return self.before._read(place(k))[0].atoms
 
     def _up_to_doubt(self, k: int, frames: list[Frame]) -> list[Frame]:
         """A run up to the first frame above the lower trust level; from there the next round goes on."""
         doubtful = np.flatnonzero(max_forces(evaluate(self.measure, frames)) > self.config.select.low_eV_per_A)
         kept = frames[: doubtful[0] + 1] if len(doubtful) else frames
-        write_frames(self.folder / f"place-{k}.extxyz", kept[-1:])
+        self._write(place(k), kept[-1:])
         return kept
+
+    @property
+    def _stored(self) -> bool:
+        return self.config.label.engine == STORED
+
+    def _write(self, name: str, frames: list[Frame]) -> None:
+        """Structures, with their labels if these are stored ones, else with what is known of their origin."""
+        if self._stored:
+            write_frames(self.folder / name, frames)
+            return
+        text = io.StringIO()
+        ase.io.write(text, [frame.atoms for frame in frames], format="extxyz")
+        write_text(self.folder / name, text.getvalue())
+
+    def _read(self, name: str) -> list[Frame]:
+        path = self.folder / name
+        return read_frames(path) if self._stored else unlabelled(read_structures(path), name)
+
+
+def place(k: int) -> str:
+    """File of the structure at which the k-th source goes on."""
+    return f"place-{k}.extxyz"
 
 
 def read_labelled(path: str, elements: list[str] | None) -> list[Frame]:

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from ferrojax.data import Frame, read_frames
-from ferrojax.data.structure import read_structure
+from ferrojax.data.structure import read_structure, read_structures
 from ferrojax.dynamics import NPT, Langevin, Ramp
 from ferrojax.dynamics.simulate import build_structure
 from ferrojax.enthalpy import shared_enthalpy
@@ -28,18 +28,32 @@ SETTLED = 1e-3  # eV/Å: relaxed well enough to start from
 AT_REST = 1e-6  # eV/Å: phonons need a structure at rest
 
 
-def structures_of(source: Explore, model: Model, params: Any, seed: int, last: Atoms | None = None) -> list[Frame]:
-    """Candidates of one source, each a frame without labels, or with those of its file; ``last``: where dynamics goes on.
+def structures_of(source: Explore, model: Model, params: Any, seed: int, last: Atoms | None = None, stored: bool = False) -> list[Frame]:
+    """Candidates of one source, each a frame without labels, or with those ``stored`` in its file; ``last``: where dynamics goes on.
 
     Raises FerrojaxError as the generators of ``ferrojax.learning.explore`` do.
     """
     if isinstance(source, FileSource):
-        frames = read_frames(Path(source.path), elements=source.elements)
-        return [frame for frame in frames if source.max_atoms is None or len(frame.atoms) <= source.max_atoms]
+        path = Path(source.path)
+        found = read_frames(path) if stored else unlabelled(read_structures(path), path.name)
+        return [frame for frame in found if _wanted(source, frame.atoms)]
     make: Callable[..., list[Atoms]] = GENERATORS[type(source)]
     start = last if isinstance(source, DynamicsSource) else None
-    found = make(source, model, params, seed, *([start] if start is not None else []))
-    return [Frame(atoms, source=f"{source.kind} {k}") for k, atoms in enumerate(found)]
+    return unlabelled(make(source, model, params, seed, *([start] if start is not None else [])), source.kind)
+
+
+def unlabelled(structures: list[Atoms], name: str) -> list[Frame]:
+    """Frames without labels, the structures' ``info`` kept."""
+    frames = []
+    for k, structure in enumerate(structures):
+        atoms = Atoms(structure.numbers, positions=structure.positions, cell=structure.cell, pbc=structure.pbc, info=structure.info)
+        frames.append(Frame(atoms, system=str(structure.info.get("origin", "")), source=f"{name}, structure {k}"))
+    return frames
+
+
+def _wanted(source: FileSource, atoms: Atoms) -> bool:
+    known = source.elements is None or set(atoms.symbols) <= set(source.elements)
+    return known and (source.max_atoms is None or len(atoms) <= source.max_atoms)
 
 
 def _strained(source: StrainedSource, model: Model, params: Any, seed: int) -> list[Atoms]:
