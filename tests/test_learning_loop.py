@@ -189,3 +189,33 @@ def test_a_killed_loop_loses_no_label(config):
     assert [report["labelled"] for report in learnt.rounds] == [4, 4]
     assert len(labelled) == 8
     assert all("teacher" in frame.dataset for frame, _ in labelled)
+
+
+@pytest.mark.slow
+def test_dynamics_stops_in_doubt_and_goes_on_from_there(config):
+    """On the fly: the first frame above the level is labelled, and the next round's run starts from it."""
+    start = config.parent / "cell.extxyz"
+    ase.io.write(start, load_pbtio3()[0].atoms)
+    times = {"time_ps": 0.02, "every_fs": 5, "skip_ps": 0, "go_on": True}
+    source = {"kind": "md", "structure": {"file": "cell.extxyz"}, "temperatures_K": [50], **times}
+    changes = {
+        "explore": [source],
+        "select": {"low_eV_per_A": 1e-9, "high_eV_per_A": 1e3, "per_round": 1},
+        "label": {"engine": "ase:ase.calculators.lj:LennardJones", "properties": ["energy", "forces"]},
+    }
+    config.write_text(yaml.safe_dump(MINIMAL | changes))
+    learn(config, quiet=True)
+    before = ase.io.read(start)
+    for k in (0, 1):
+        folder = config.parent / "out" / f"round-00{k}"
+        pool, chosen, left = (ase.io.read(folder / f"{name}.extxyz", ":") for name in ("pool", "selected", "place-0"))
+        assert len(pool) == len(chosen) == len(left) == 1  # the rest of the run is after the doubt
+        assert np.abs(left[0].positions - chosen[0].positions).max() < 1e-7
+        moved = np.linalg.norm(_nearest(left[0].positions - before.positions, before.cell.array), axis=1)
+        assert 0 < moved.max() < 0.2  # 5 fs at 50 K
+        before = left[0]
+
+
+def _nearest(vectors, cell):
+    fractional = vectors @ np.linalg.inv(cell)
+    return (fractional - np.round(fractional)) @ cell

@@ -73,7 +73,7 @@ class Round:
     def measure(self) -> Measure:
         """What tells the uncertainty: the committee, or the last layer's posterior of a single member."""
         if self.config.members > 1:
-            return Committee.load(self.members)
+            return Committee.load(self.members, self.training_frames[-1].dataset)  # the engine's, once it has labelled
         return fit_last_layer(*load_model(self.members[0]), self.training_frames)
 
     def selection(self) -> dict[str, Any]:
