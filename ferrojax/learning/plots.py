@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ferrojax.learning.calibration import Calibration
 
@@ -43,6 +44,10 @@ def uncertainty_plot(sigma: Float[np.ndarray, " n"], error: Float[np.ndarray, " 
     axes.set(xlabel="uncertainty of the force (meV/Å)", ylabel="error of the force (meV/Å)")
     axes.set_title(f"Spearman {calibration.spearman:.2f}; {first:.0f} of 68 %, {second:.0f} of 95 %", fontsize=9)
     axes.legend(frameon=False, fontsize=8)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter(NullFormatter())
     _save(figure, path)
 
 
