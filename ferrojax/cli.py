@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ferrojax import __version__, cli_design, cli_label, cli_learn, cli_response
+from ferrojax.cli_example import wants_example
 from ferrojax.errors import FerrojaxError
 
 BAD_INPUT = 2
@@ -207,7 +208,7 @@ def _command(commands: Any, name: str, summary: str, text: str, run: Any) -> arg
 
 
 def _train(options: argparse.Namespace) -> None:
-    if _wants_example(options, "train", "ferrojax.training", "example.yaml"):
+    if wants_example(options, "train", "ferrojax.training", "example.yaml"):
         return
     from ferrojax.training.api import train
 
@@ -215,7 +216,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _md(options: argparse.Namespace) -> None:
-    if _wants_example(options, "md", "ferrojax.dynamics", "md.yaml"):
+    if wants_example(options, "md", "ferrojax.dynamics", "md.yaml"):
         return
     from ferrojax.dynamics.simulate import simulate
 
@@ -224,7 +225,7 @@ def _md(options: argparse.Namespace) -> None:
 
 
 def _loop(options: argparse.Namespace) -> None:
-    if _wants_example(options, "loop", "ferrojax.dynamics", "loop.yaml"):
+    if wants_example(options, "loop", "ferrojax.dynamics", "loop.yaml"):
         return
     from ferrojax.dynamics.simulate import pe_loop
 
@@ -237,17 +238,6 @@ def _barrier(options: argparse.Namespace) -> None:
 
     settings = {name: value for name, value in vars(options).items() if name != "run"}
     run_barrier(**settings)
-
-
-def _wants_example(options: argparse.Namespace, command: str, package: str, name: str) -> bool:
-    """Whether a commented configuration was asked for, which is then printed. Raises FerrojaxError if there is none to run either."""
-    if options.example:
-        from importlib.resources import files
-
-        print((files(package) / name).read_text(encoding="utf-8"), end="")
-    elif options.config is None:
-        raise FerrojaxError(f"{command} needs a configuration file; `ferrojax {command} --example > config.yaml` writes one to start from.")
-    return options.example
 
 
 def _evaluate(options: argparse.Namespace) -> None:

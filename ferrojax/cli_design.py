@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ferrojax.errors import FerrojaxError
+from ferrojax.cli_example import wants_example
 
 DESIGN = """\
 Inverse design: the strain, field, composition or layer thickness that optimises a barrier, polarization, susceptibility,
@@ -27,17 +27,10 @@ def add_command(commands: Any, command: Any) -> None:
 
 
 def _design(options: argparse.Namespace) -> None:
+    if wants_example(options, "design", "ferrojax.design", "example.yaml"):
+        return
     from rich.console import Console
 
-    if options.example:
-        from importlib.resources import files
-
-        Console(soft_wrap=True).print(
-            (files("ferrojax.design") / "example.yaml").read_text(encoding="utf-8"), end="", markup=False, highlight=False
-        )
-        return
-    if options.config is None:
-        raise FerrojaxError("design needs a configuration file; `ferrojax design --example > config.yaml` writes one to start from.")
     from ferrojax.design.command import run_design
 
     Console(soft_wrap=True).print(str(run_design(options.config)), highlight=False, markup=False)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ferrojax.errors import FerrojaxError
+from ferrojax.cli_example import wants_example
 
 LEARN = """\
 Active learning as CONFIG (YAML) says: train a committee, explore with it, have those structures labelled that its members
@@ -27,17 +27,12 @@ def add_command(commands: Any, command: Any) -> None:
 
 
 def _learn(options: argparse.Namespace) -> None:
+    if wants_example(options, "learn", "ferrojax.learning", "example.yaml"):
+        return
     from rich.console import Console
 
-    console = Console(soft_wrap=True)
-    if options.example:
-        from importlib.resources import files
-
-        console.print((files("ferrojax.learning") / "example.yaml").read_text(encoding="utf-8"), end="", markup=False, highlight=False)
-        return
-    if options.config is None:
-        raise FerrojaxError("learn needs a configuration file; `ferrojax learn --example > config.yaml` writes one to start from.")
     from ferrojax.learning.loop import learn
 
     learnt = learn(options.config)
-    console.print(f"{learnt.stopped}; models in {', '.join(map(str, learnt.members))}", markup=False, highlight=False)
+    text = f"{learnt.stopped}; models in {', '.join(map(str, learnt.members))}"
+    Console(soft_wrap=True).print(text, markup=False, highlight=False)

@@ -22,7 +22,7 @@ from ferrojax.data import read_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import Label, Queue, export, job_queue, make_engine
 from ferrojax.labelling.claims import STALE, Worker, is_dead
-from ferrojax.labelling.engines.base import Engine
+from ferrojax.labelling.engines.base import Program
 from ferrojax.labelling.engines.teacher import AseTeacher
 
 WORKER = Path(__file__).with_name("labelling_worker.py")
@@ -94,9 +94,9 @@ def test_an_unconverged_or_incomplete_label_is_a_failure(tmp_path, monkeypatch):
     values = {"energy": 1.0, "forces": np.zeros((5, 3)), "stress": np.zeros((3, 3))}
     unconverged, incomplete = Label(values, "1", converged=False, iterations=99), Label({"energy": 1.0}, "1")
     labels = iter([unconverged, incomplete, Label({**values, "energy": np.nan}, "1")])
-    monkeypatch.setattr(AseTeacher, "label", Engine.label)
-    monkeypatch.setattr(AseTeacher, "prepare", lambda self, job, folder: [])
-    monkeypatch.setattr(AseTeacher, "read", lambda self, job, folder: next(labels))
+    monkeypatch.setattr(AseTeacher, "label", Program.label)
+    monkeypatch.setattr(AseTeacher, "prepare", lambda self, job, folder: [], raising=False)
+    monkeypatch.setattr(AseTeacher, "read", lambda self, job, folder: next(labels), raising=False)
     queue = Queue(tmp_path / "labels.db")
     queue.add(crystals(3), engine, FIRST)
     assert queue.run() == {"done": 0, "failed": 3}

@@ -18,7 +18,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.labelling.claims import Worker
 from ferrojax.labelling.engines import make_engine
 from ferrojax.labelling.engines.base import Engine
-from ferrojax.labelling.job import Label, require_complete
+from ferrojax.labelling.job import Label
 from ferrojax.labelling.job_queue import Claim, Queue
 from ferrojax.labelling.process import Interrupted
 from ferrojax.signals import caught_signals
@@ -114,7 +114,7 @@ class _Crew:
         begun = time.monotonic()
         made = _provenance(engine, claim)
         try:
-            label = _earlier(engine, claim, folder) or _fresh(engine, claim, folder, self.stop.is_set)
+            label = engine.earlier(claim.job, folder) or _fresh(engine, claim, folder, self.stop.is_set)
         except FerrojaxError as error:
             queue.fail(claim, str(error), {**made, "converged": False, "wall_seconds": time.monotonic() - begun})
             return "failed"
@@ -147,15 +147,6 @@ def _engine(claim: Claim, engines: dict[str, Engine], launcher: str) -> Engine:
         engine.check()
         engines[name] = engine
     return engines[name]
-
-
-def _earlier(engine: Engine, claim: Claim, folder: Path) -> Label | None:
-    """The label of a calculation that had finished when its worker was killed, before it could be recorded."""
-    if not folder.is_dir():
-        return None
-    with suppress(FerrojaxError):
-        return require_complete(engine.read(claim.job, folder), claim.job)
-    return None
 
 
 def _fresh(engine: Engine, claim: Claim, folder: Path, stop: Any) -> Label:

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import kpoints
-from ferrojax.labelling.engines.base import Command, Engine, need_program
+from ferrojax.labelling.engines.base import Command, Program, need_program
 from ferrojax.labelling.job import CalculationFailed, Job, Label
 from ferrojax.sections import Section
 
@@ -33,7 +33,7 @@ class AbinitSettings(Section):
     more: dict[str, Any] = {}
 
 
-class Abinit(Engine):
+class Abinit(Program):
     """Norm-conserving pseudopotentials; energy, forces, stress."""
 
     family = "abinit"

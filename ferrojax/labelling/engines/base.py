@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,8 +25,8 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class Engine:
-    """A program that labels structures, run as processes of its own in a scratch folder.
+class Engine(ABC):
+    """What labels structures, in a scratch folder if it needs one.
 
     name: as on the command line. settings: what defines the level of theory, nothing of the machine.
     launcher: what processes are started with, e.g. "mpirun -np 2"; no part of the settings.
@@ -55,16 +57,29 @@ class Engine:
         """The settings as JSON-like dictionary; an engine is made again from it."""
         return self.settings.model_dump(mode="json")
 
+    @abstractmethod
     def check(self) -> None:
         """Raises FerrojaxError, with the remedy, if the program is not there."""
 
+    @abstractmethod
+    def label(self, job: Job, folder: Path, stop: Stop) -> Label:
+        """The label of a job. Raises FerrojaxError for what failed, Interrupted when told to stop."""
+
+    def earlier(self, job: Job, folder: Path) -> Label | None:
+        """The label of a calculation that had finished when its worker was killed, before it could be recorded; None if there is none."""
+        return None
+
+
+class Program(Engine):
+    """A program, run as processes of its own."""
+
+    @abstractmethod
     def prepare(self, job: Job, folder: Path) -> list[Command]:
         """Write the input files; the commands to run after each other. Raises FerrojaxError for a job that cannot be run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, job: Job, folder: Path) -> Label:
         """The label from the output files. Raises CalculationFailed if there is none."""
-        raise NotImplementedError
 
     def label(self, job: Job, folder: Path, stop: Stop) -> Label:
         """Prepare, run and read. Raises FerrojaxError for what failed, Interrupted when told to stop."""
@@ -73,6 +88,13 @@ class Engine:
             arguments = [*self.launcher, *command.arguments]
             run_command(arguments, folder, command.log, command.environment, stop)
         return require_complete(self.read(job, folder), job)
+
+    def earlier(self, job: Job, folder: Path) -> Label | None:
+        """See ``Engine``."""
+        if folder.is_dir():
+            with suppress(FerrojaxError):
+                return require_complete(self.read(job, folder), job)
+        return None
 
 
 def need_program(name: str, remedy: str) -> str:

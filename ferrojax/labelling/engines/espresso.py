@@ -14,7 +14,7 @@ import ferrojax
 from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import kpoints
 from ferrojax.labelling.engines import espresso_output as output
-from ferrojax.labelling.engines.base import Command, Engine, need_program
+from ferrojax.labelling.engines.base import Command, Program, need_program
 from ferrojax.labelling.job import Job, Label
 from ferrojax.sections import Section
 from ferrojax.units import EPSILON_0
@@ -44,7 +44,7 @@ class EspressoSettings(Section):
     pseudopotentials: dict[str, str] = {"Pb": "stringent-Pb.upf"}
 
 
-class Espresso(Engine):
+class Espresso(Program):
     """Norm-conserving pseudopotentials; fixed occupations, so for insulators."""
 
     family = "espresso"

@@ -13,7 +13,7 @@ from pydantic import Field
 import ferrojax
 from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import kpoints
-from ferrojax.labelling.engines.base import Command, Engine
+from ferrojax.labelling.engines.base import Command, Program
 from ferrojax.labelling.job import CalculationFailed, Job, Label
 from ferrojax.labelling.process import Stop
 from ferrojax.sections import Section
@@ -35,7 +35,7 @@ class GpawSettings(Section):
     max_iterations: int = Field(150, gt=0)
 
 
-class Gpaw(Engine):
+class Gpaw(Program):
     """Plane waves and PAW sets made for the functional; fixed occupations, so for insulators."""
 
     family = "gpaw"

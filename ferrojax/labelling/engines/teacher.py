@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import os
 import sys
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -41,9 +42,9 @@ class Teacher(Engine):
         """Version of the program behind the calculator."""
         return f"ase {ase.__version__}"
 
+    @abstractmethod
     def make(self) -> Calculator:
         """The calculator."""
-        raise NotImplementedError
 
     def check(self) -> None:
         """Raises FerrojaxError if the calculator cannot be made."""

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.labelling import kpoints
-from ferrojax.labelling.engines.base import Command, Engine, need_program
+from ferrojax.labelling.engines.base import Command, Program, need_program
 from ferrojax.labelling.job import CalculationFailed, Job, Label
 from ferrojax.sections import Section
 from ferrojax.units import EPSILON_0
@@ -41,7 +41,7 @@ class VaspSettings(Section):
     program: str = "vasp_std"
 
 
-class Vasp(Engine):
+class Vasp(Program):
     """PAW; Born charges and ε∞ by density-functional perturbation theory (LEPSILON)."""
 
     family = "vasp"
