@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-STYLE = """
-body { font: 16px/1.5 Georgia, serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { font-weight: normal; } h1 { font-size: 1.9rem; } h2 { font-size: 1.3rem; margin-top: 2rem; }
-img { width: 100%; } table { border-collapse: collapse; margin: .6rem 0; border-bottom: 1px solid; }
-td, th { padding: .12rem .9rem .12rem 0; text-align: right; font-weight: normal; font-variant-numeric: tabular-nums; }
-th { border-top: 1px solid; border-bottom: 1px solid; } td:first-child, th:first-child { text-align: left; }
-.warning { background: #fdecea; border-left: .3rem solid #d55e00; padding: .5rem 1rem; } .small { color: #555; font-size: .9rem; }
-"""
+from ferrojax.webpage import document, image, table, warning
+
 QUANTITIES = ("energy", "forces", "stress", "dipole")
 
 
@@ -26,13 +18,13 @@ def page(folder: Path, report: dict[str, Any], rows: list[tuple[str, str, str]])
     settings = report["settings"]
     parts = [
         "<h1>ferrojax quick start: PbTiO<sub>3</sub></h1>",
-        *(f'<p class="warning"><b>Warning.</b> {escape(text)}</p>' for text in report["warnings"]),
+        *map(warning, report["warnings"]),
         _summary(report),
-        _image(folder / "quickstart.png", "learning curve, force parity, relaxed structure, polarization in a field"),
+        image(folder / "quickstart.png", "learning curve, force parity, relaxed structure, polarization in a field"),
         "<h2>Errors</h2>",
         _errors(report["training"]),
         "<h2>Relaxed structure</h2>",
-        _table(("", "model", "reference (PBEsol)"), rows),
+        table(("", "model", "reference (PBEsol)"), rows),
         '<p class="small">Heights are fractions of c with Pb at 0.0943. The reference was relaxed with DFT in another code and is no part '
         "of the training set. P_s is followed on the straight path from the cubic to the tetragonal phase; its references are "
         "recalled from the literature, not computed with the settings of the training set.</p>",
@@ -47,13 +39,11 @@ def page(folder: Path, report: dict[str, Any], rows: list[tuple[str, str, str]])
         "<h2>Field reversal</h2>",
         _switching(report),
         "<h2>All quantities, held-out frames</h2>",
-        _image(folder / "training" / "parity.png", "parity plots of the held-out frames"),
+        image(folder / "training" / "parity.png", "parity plots of the held-out frames"),
         f'<p class="small">ferrojax {report["ferrojax"]}, JAX {report["jax"]}, {escape(report["device"])}, seed {settings["seed"]}. '
         "Every number: report.json.</p>",
     ]
-    body = "\n".join(parts)
-    head = f'<meta charset="utf-8"><title>ferrojax quick start</title><style>{STYLE}</style>'
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>\n{body}\n</body></html>\n'
+    return document("ferrojax quick start", parts)
 
 
 def _summary(report: dict[str, Any]) -> str:
@@ -75,7 +65,7 @@ def _errors(training: dict[str, Any]) -> str:
             (f"{name} ({held['unit']})", f"{seen['rmse']:.3g}", f"{held['rmse']:.3g}", f"{held['mae']:.3g}", f"{held['label_rms']:.3g}")
         )
     note = '<p class="small">Five held-out frames: these errors are themselves uncertain by tens of per cent.</p>'
-    return _table(("", "RMSE, training", "RMSE, held out", "MAE, held out", "rms of the labels"), rows) + note
+    return table(("", "RMSE, training", "RMSE, held out", "MAE, held out", "rms of the labels"), rows) + note
 
 
 def _born(report: dict[str, Any]) -> str:
@@ -87,7 +77,7 @@ def _born(report: dict[str, Any]) -> str:
         '<p class="small">No Born charge was among the labels: they follow from dipoles. For cubic PbTiO<sub>3</sub> the displacements '
         "in the data give about Pb +3.9, Ti +7.0, O -5.55 along and -2.55 across the Ti-O bond.</p>"
     )
-    return _table(("", "xx", "yy", "zz", "xx, cubic", "yy, cubic", "zz, cubic"), rows) + note
+    return table(("", "xx", "yy", "zz", "xx, cubic", "yy, cubic", "zz, cubic"), rows) + note
 
 
 def _switching(report: dict[str, Any]) -> str:
@@ -100,13 +90,3 @@ def _switching(report: dict[str, Any]) -> str:
         f"{times[switching['reversals']]}: mean P<sub>z</sub> late on each plateau (C/m²): {escape(means)}. A field this strong "
         "reverses a perfect crystal at once; in a real one domain walls do it in far weaker fields.</p>"
     )
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>\n" for row in rows)
-    return "<table><tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + f"</tr>\n{lines}</table>"
-
-
-def _image(path: Path, text: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{escape(text)}" src="data:image/png;base64,{data}">'
