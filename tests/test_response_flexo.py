@@ -11,7 +11,7 @@ from ase.build import bulk
 from lead_titanate import lead_titanate_cell
 from rigid_ions import RigidIons, Springs
 from toy_model import ToyModel
-from wave_dipole import wave_dipole
+from wave_dipole import hessian_of, wave_dipole
 
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
@@ -107,15 +107,6 @@ def zincblende():
     return model, bulk("MgF", "zincblende", a=5.0, cubic=True)
 
 
-def hessian_of(model, params, atoms):
-    """The state of a supercell and its second derivatives by the positions."""
-    state, enthalpy = model.prepare(atoms, np.float64), make_enthalpy(model, long_range="ewald")
-    slope = jax.grad(lambda x: enthalpy(params, state.replace(positions=x.reshape(-1, 3)), ZERO, NO_FIELD))
-    start = state.positions.reshape(-1)
-    column = jax.jit(lambda v: jax.jvp(slope, (start,), (v,))[1])
-    return state, np.stack([np.asarray(column(v)) for v in jnp.eye(start.size)])
-
-
 def bent(model, params, atoms, direction, cells):
     """-P/(q² U) of the wave that body forces m_κ û exp(iq·z) raise in ``cells`` cells, P from the bonds of the bent crystal; e/Å."""
     long, q = atoms.repeat((1, 1, cells)), 2 * np.pi / (cells * atoms.cell[2, 2])
@@ -141,32 +132,6 @@ def test_crystal_off_inversion_centres_against_bent_supercells(claim):
     assert error[1] < 0.02 and error[0] / error[1] == pytest.approx(9**2 / 6**2, rel=0.1)
     extrapolated = (far[0].real * 9**2 - near[0].real * 6**2) / (9**2 - 6**2)
     claim("D-flexo-off-centre", abs(extrapolated / expected[0] - 1))
-
-
-@pytest.mark.slow
-def test_sheet_bent_in_earnest():
-    """Moment per area and curvature of a free sheet: weights drop out, and a supercell held in a sine shape has it, by q²."""
-    model, _ = zincblende()
-    square = Atoms("MgF", scaled_positions=[(0, 0, 0.5), (0.5, 0.5, 0.5)], cell=[3.28, 3.28, 12.0], pbc=True)
-    in_plane = np.diag([1.0, 1.0, 0.0])
-    state = model.prepare(square, skin=1.0)
-    state = relax(make_enthalpy(model), model.params, state, cell=in_plane, force_tolerance=1e-8, stress_tolerance=1e-10).state
-    by_mass, equal = (flexo_tensors(model, model.params, state, weights=w).type_one[2, 2, 0, 0] for w in ("mass", "equal"))
-    assert by_mass == pytest.approx(equal, rel=1e-4)  # the sheet is free of tension but for the tolerance of its relaxation
-    values = []
-    for cells in (8, 12):
-        long, q = state.to_ase().repeat((cells, 1, 1)), 2 * np.pi / (cells * float(state.cell[0, 0]))
-        prepared, hessian = hessian_of(model, model.params, long)
-        wave = np.exp(1j * q * long.positions[:, 0])
-        held = np.stack([part[:, None] * np.eye(3)[2] for part in (wave.real, wave.imag)]).reshape(2, -1) / len(long)
-        # The least energy of a crystal whose mean amplitude of u_z is one.
-        whole = np.block([[hessian, held.T], [held, np.zeros((2, 2))]])
-        moved = np.linalg.lstsq(whole, np.concatenate([np.zeros(hessian.shape[0]), [0.5, 0.0]]), rcond=1e-10)[0][:-2].reshape(-1, 3)
-        amplitude = (wave.conj() @ moved[:, 2]) / len(long)
-        dipole = wave_dipole(model, model.params, prepared, moved.astype(complex), np.array([q, 0.0, 0.0]))[2]
-        values.append((-dipole / (long.get_volume() * q**2 * amplitude)).real * E_PER_A)
-    extrapolated = (values[1] * 12**2 - values[0] * 8**2) / (12**2 - 8**2)
-    assert extrapolated == pytest.approx(by_mass, rel=2e-2) and values[1] == pytest.approx(by_mass, rel=0.1)
 
 
 @pytest.mark.slow

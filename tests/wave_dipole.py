@@ -1,4 +1,4 @@
-"""Dipole of a wave-like displacement, straight from the bonds of a displaced supercell."""
+"""Supercells displaced in earnest: second derivatives, and the dipole of a wave straight from the bonds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ferrojax.enthalpy import make_enthalpy
 from ferrojax.topology import edge_vectors
 
 
@@ -31,3 +32,13 @@ def wave_dipole(model, params, state, moved, q):
 
     formal = (np.asarray(model.formal_charges(state)) * np.exp(-1j * np.asarray(state.positions) @ q)) @ moved
     return formal + slope(moved.real) + 1j * slope(moved.imag)
+
+
+def hessian_of(model, params, atoms):
+    """The state of a supercell and its second derivatives by the positions."""
+    state, enthalpy = model.prepare(atoms, np.float64), make_enthalpy(model, long_range="ewald")
+    nothing = (jnp.zeros((3, 3)), jnp.zeros(3))  # strain and field
+    slope = jax.grad(lambda x: enthalpy(params, state.replace(positions=x.reshape(-1, 3)), *nothing))
+    start = state.positions.reshape(-1)
+    column = jax.jit(lambda v: jax.jvp(slope, (start,), (v,))[1])
+    return state, np.stack([np.asarray(column(v)) for v in jnp.eye(start.size)])

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ferrojax.response.bending import FilmBending, film_bending
     from ferrojax.response.born_file import save_born
     from ferrojax.response.dispersion import bands, density_of_states
     from ferrojax.response.flexo import FlexoTensors, flexo_tensors
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from ferrojax.response.tensors import response_tensors
 
 _HOME = {
+    "FilmBending": "bending",
     "FlexoTensors": "flexo",
     "Phonons": "phonons",
     "ResponseTensors": "record",
     "bands": "dispersion",
     "density_of_states": "dispersion",
     "displaced_along": "phonopy_files",
+    "film_bending": "bending",
     "flexo_tensors": "flexo",
     "response_tensors": "tensors",
     "save_born": "born_file",
@@ -28,12 +31,14 @@ _HOME = {
 }
 
 __all__ = [
+    "FilmBending",
     "FlexoTensors",
     "Phonons",
     "ResponseTensors",
     "bands",
     "density_of_states",
     "displaced_along",
+    "film_bending",
     "flexo_tensors",
     "response_tensors",
     "save_born",
