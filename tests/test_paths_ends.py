@@ -134,3 +134,20 @@ def test_atoms_that_meet_on_the_way_are_named():
     ends = [Point(state_of(a), jnp.zeros((3, 3))) for a in (atoms, atoms[[1, 0]])]
     with pytest.raises(FerrojaxError, match=r"image 1 of the first path: atoms \d and \d are at the same place; .*start='idpp'"):
         first_images(conditions_of(None, ends[0]), *ends, images=3)
+
+
+def test_pair_distances_lead_atoms_around_one_another():
+    """A pair turned by 160°: straight lines press it to a sixth; by pair distances it turns, in the same atoms' cell all the way."""
+    turn = np.deg2rad(160.0)
+    bond = [np.array([np.sin(t), 0.0, np.cos(t)]) for t in (0.0, turn)]
+    ends = [Atoms("CO", positions=[-b, b] + np.array([7.9, 4.0, 0.1]), cell=[8.0] * 3, pbc=True) for b in bond]  # across the cell's faces
+    first, last = (Point(state_of(a), jnp.zeros((3, 3))) for a in ends)
+    lengths = {}
+    for start in ("linear", "idpp"):
+        path = first_images(conditions_of(None, first), first, last, images=7, start=start)
+        positions = np.stack([point.state.positions for point in path])
+        lengths[start] = np.linalg.norm(positions[:, 1] - positions[:, 0], axis=1)
+        np.testing.assert_allclose(positions[[0, -1]], [a.positions for a in ends], atol=1e-12)
+        assert np.abs(np.diff(positions, axis=0)).max() < 1.0  # no atom jumps to another image
+    assert lengths["linear"].min() == pytest.approx(2.0 * np.cos(turn / 2), rel=1e-6)
+    assert lengths["idpp"].min() > 1.8
