@@ -294,3 +294,21 @@ def test_a_bad_configuration_is_refused(capsys):
     assert "effective: batio3-wc" in capsys.readouterr().out
     assert cli.main(["design"]) == 2
     assert "needs a configuration file" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_runs_its_example_to_the_end(tmp_path, capsys):
+    """The barrier falls at the remanence asked for; the field goes to its bound against P, and the files hold what was confirmed."""
+    config = tmp_path / "design.yaml"
+    config.write_text(yaml.safe_dump(example(output="out")), encoding="utf-8")
+    assert cli.main(["design", str(config)]) == 0
+    assert "strain_xx" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out/design.json").read_text())
+    first = found["trace"][0]
+    assert found["constraints"]["remanence"] == pytest.approx(0.4, abs=1e-5)
+    assert found["objective"] < first["objective"] and found["optimum"]["field_z"] == pytest.approx(-0.002, abs=1e-9)
+    assert found["confirmed"] == pytest.approx([found["objective"], found["constraints"]["remanence"]], rel=1e-5)
+    # At the optimum no feasible direction leads down: xx at its bound and falling there, yy tied by the remanence.
+    assert found["optimum"]["strain_xx"] == pytest.approx(0.015, abs=1e-6) and found["gradient"]["strain_xx"] < 0
+    rows = (tmp_path / "out/trace.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(found["trace"]) and (tmp_path / "out/trace.png").stat().st_size > 5000
