@@ -138,10 +138,10 @@ def bubble(lengths: Any, amplitude: float, radius: float, width: float, height: 
 def hopfion(lengths: Any, amplitude: float, radius: float, charge: int = 1, axis: int = 2) -> PolarField:
     """A hopfion in the middle of the cell: +axis outside and on its core ring -axis, by the Hopf map of the sphere S³,
 
-        Z = (cos f + i sin f cos ϑ, sin f sin ϑ e^{iqφ}),  u = A (2 Re Z1* Z2, 2 Im Z1* Z2, |Z1|² - |Z2|²)
+        Z = (cos f - i sin f cos ϑ, sin f sin ϑ e^{iqφ}),  u = A (2 Re Z1* Z2, 2 Im Z1* Z2, |Z1|² - |Z2|²)
 
-    f falls from π in the middle to 0 at the radius (Å) as π (1 - s)² (1 + 2 s), s = r/radius. The Hopf index is q,
-    counted as -∫ A·F with F = ∇×A, F_i = ε_ijk n·∂_j n × ∂_k n / 8π; other authors leave out the minus sign.
+    f falls from π in the middle to 0 at the radius (Å) as π (1 - s)² (1 + 2 s), s = r/radius. The Hopf index is q, counted as in
+    ``ferroelectrics.hopf_index``.
     Raises FerrojaxError for a radius that is not above 0 or beyond half the cell.
     """
     sides, (first, second) = _lengths(lengths), _plane(axis)
@@ -154,7 +154,7 @@ def hopfion(lengths: Any, amplitude: float, radius: float, charge: int = 1, axis
         share = np.minimum(distance / radius, 1)
         f = np.pi * (1 - share) ** 2 * (1 + 2 * share)
         cosine = away[:, axis] / np.maximum(distance, 1e-12)
-        z1 = np.cos(f) + 1j * np.sin(f) * cosine
+        z1 = np.cos(f) - 1j * np.sin(f) * cosine
         phi = np.arctan2(away[:, second], away[:, first])
         z2 = np.sin(f) * np.sqrt(np.maximum(1 - cosine**2, 0)) * np.exp(1j * charge * phi)
         across, u = 2 * np.conj(z1) * z2, np.empty(positions.shape)
