@@ -185,6 +185,15 @@ def test_vortices_and_antivortices_alternate(make, axis):
         assert set(np.unique(np.abs(u).round(9))) <= {0, 0.2, round(0.2 / np.sqrt(2), 9)}
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_single_vortex(axis):
+    u = plane(st.vortex((SIDE,) * 3, 0.2, 20.0, axis), axis)
+    assert winding(u, 24, 24, 8) == pytest.approx(1) and np.abs(u[0]).max() == 0
+    assert np.linalg.norm(u, axis=-1).max() == pytest.approx(0.2, rel=1e-2)
+    divergence = np.roll(u[..., 0], -1, 0) - np.roll(u[..., 0], 1, 0) + np.roll(u[..., 1], -1, 1) - np.roll(u[..., 1], 1, 1)
+    assert np.abs(divergence[12:36, 12:36]).max() < 1e-3, "but for the grid"
+
+
 def hopf_index(n, length):
     """∫ F·A with F_i = ε_ijk n·∂_j n × ∂_k n / 8π and F = ∇×A, derivatives by Fourier transforms. Whitehead (1947)."""
     k = np.stack(np.meshgrid(*3 * [2 * np.pi * np.fft.fftfreq(len(n), length / len(n))], indexing="ij"), -1)
@@ -260,6 +269,7 @@ SIDES = (SIDE,) * 3
         (lambda: st.skyrmion(SIDES, 0.2, 0.0, 5.0), "above 0"),
         (lambda: st.skyrmion(SIDES, 0.2, 10.0, 3.0, axis=3), "0, 1 or 2"),
         (lambda: st.bubble(SIDES, 0.2, 10.0, 2.0, height=47.0), "larger cell"),
+        (lambda: st.vortex(SIDES, 0.2, 25.0), "half the cell"),
         (lambda: st.hopfion(SIDES, 0.2, 25.0), "half the cell"),
         (lambda: st.stripe_domains(SIDES, (0, 0, 1), 13.0), "does not divide"),
         (lambda: st.vortex_lattice([[4, 0, 0], [1, 4, 0], [0, 0, 4]], 0.1), "orthorhombic"),

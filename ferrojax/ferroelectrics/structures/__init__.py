@@ -14,6 +14,7 @@ from ferrojax.ferroelectrics.structures.textures import (
     lattice_texture,
     skyrmion,
     stripe_domains,
+    vortex,
     vortex_lattice,
 )
 from ferrojax.ferroelectrics.structures.tilts import tilt, tilt_size
@@ -47,5 +48,6 @@ __all__ = [
     "tilt",
     "tilt_size",
     "vacancies",
+    "vortex",
     "vortex_lattice",
 ]

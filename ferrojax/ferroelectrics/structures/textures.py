@@ -66,6 +66,27 @@ def vortex_lattice(lengths: Any, amplitude: float, axis: int = 1, axial: float =
     return field
 
 
+def vortex(lengths: Any, amplitude: float, radius: float, axis: int = 1) -> PolarField:
+    """One counterclockwise vortex about an axis through the middle of the cell: |u| = A sin(π r/R) along φ, nothing beyond R.
+
+    Free of divergence; its far side is at rest, as the winding of a periodic cell must add up to zero.
+    Raises FerrojaxError for a radius that is not above 0 or beyond half the cell.
+    """
+    sides, (first, second) = _lengths(lengths), _plane(axis)
+    if not 0 < radius <= min(sides[first], sides[second]) / 2:
+        raise FerrojaxError(f"vortex: the radius must be above 0 and at most half the cell, {sides} Å; got {radius}.")
+
+    def field(positions: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, "points 3"]:
+        away = _from_middle(positions, sides)
+        distance = np.hypot(away[:, first], away[:, second])
+        turning = np.where(distance < radius, np.pi / radius * np.sinc(distance / radius), 0)  # sin(π r/R)/r
+        u = np.zeros(positions.shape)
+        u[:, first], u[:, second] = -amplitude * turning * away[:, second], amplitude * turning * away[:, first]
+        return u
+
+    return field
+
+
 def flux_closure(lengths: Any, amplitude: float, axis: int = 1) -> PolarField:
     """The vortex lattice with u of one length along the nearest of ±x_1, ±x_2: domains that meet in 90° walls and close the flux.
 
