@@ -16,6 +16,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.units import E_PER_A2, KV_PER_CM
 
+MEGAJOULE = 1e4  # MJ/m³ in one V/Å C/m²
 NEAR_ZERO = 0.05  # of the amplitude: the fields over which the remanence is averaged
 
 
@@ -40,11 +41,39 @@ class Hysteresis:
     cycles: int
 
     @property
-    def numbers(self) -> dict[str, float | int | list[float | None] | list[float]]:
+    def remanent(self) -> float:
+        """P_r, C/m²: half of what separates the branches at zero field."""
+        return (self.remanence[0] - self.remanence[1]) / 2
+
+    @property
+    def half_width(self) -> float | None:
+        """E_c, kV/cm: half of what separates the branches at zero polarization; None where a branch does not cross."""
+        falling, rising = self.coercive_field
+        return None if falling is None or rising is None else (rising - falling) / 2
+
+    @property
+    def imprint(self) -> float | None:
+        """E_i, kV/cm: the middle of both coercive fields, zero for a loop that lies symmetric; None as for ``half_width``."""
+        falling, rising = self.coercive_field
+        return None if falling is None or rising is None else (rising + falling) / 2
+
+    @property
+    def loss(self) -> float:
+        """∮ E dP/(π E_max P_max): the sine of the loss angle of an ellipse, 4/π for a square loop."""
+        inside = self.cycle >= 0
+        largest = np.abs(self.field[inside]).max() * KV_PER_CM * np.abs(self.polarization[inside]).max()
+        return float(self.area / (np.pi * largest * MEGAJOULE))
+
+    @property
+    def numbers(self) -> dict[str, float | int | None | list[float | None] | list[float]]:
         """What loop.json holds."""
         return {
             "remanence_C_per_m2": list(self.remanence),
             "coercive_field_kV_per_cm": list(self.coercive_field),
+            "remanent_polarization_C_per_m2": self.remanent,
+            "coercive_half_width_kV_per_cm": self.half_width,
+            "imprint_kV_per_cm": self.imprint,
+            "loss": self.loss,
             "area_MJ_per_m3": self.area,
             "dissipated_eV_per_cycle": self.dissipated,
             "cycles": self.cycles,
@@ -77,8 +106,7 @@ def hysteresis(records: Records, direction: np.ndarray, period: float) -> Hyster
         polarization,
         (float(polarization[branches[0] & near].mean()), float(polarization[branches[1] & near].mean())),
         (coercive_field(field, polarization, branches[0]), coercive_field(field, polarization, branches[1])),
-        # V/Å C/m² = 1e4 MJ/m³
-        _circulation(field, polarization, inside) * 1e4 / cycles,
+        _circulation(field, polarization, inside) * MEGAJOULE / cycles,
         -_circulation(moment, field, inside) / cycles,
         cycles,
     )

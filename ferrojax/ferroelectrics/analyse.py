@@ -1,0 +1,135 @@
+"""What `ferrojax analyse` does, apart from reading its arguments."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from ferrojax import effective
+from ferrojax.analysis.series import FEWEST, mean
+from ferrojax.data.structure import read_structure
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.cells import find_cells
+from ferrojax.ferroelectrics.frames import Snapshot, frames
+from ferrojax.ferroelectrics.learned import model_born_charges
+from ferrojax.ferroelectrics.local import born_tensors, neutral
+from ferrojax.ferroelectrics.map_files import FORMATS
+from ferrojax.ferroelectrics.maps import Maps, born_moments, map_atoms, map_lattice, model_moments, stored_moments
+from ferrojax.ferroelectrics.series import AXES, Series
+from ferrojax.files import replacing, write_text
+from ferrojax.potential import load_model
+
+Mapper = Callable[[Snapshot], Maps]
+
+
+def run_analyse(
+    trajectory: Path,
+    reference: Path | None,
+    sites: tuple[Sequence[str], Sequence[str], Sequence[str]],
+    charges: str,
+    born: Mapping[str, float | tuple[float, float]],
+    model: Path | None,
+    parameters: str | None,
+    centre: str,
+    every: int,
+    elements: Sequence[str],
+    series: Series,
+    maps: str,
+    folder: Path,
+) -> None:
+    """Maps and series of a trajectory into a folder, and a table of their means on the terminal.
+
+    charges: "born", "model" or "stored", see ``atom_mapper``; parameters: of a lattice of the effective Hamiltonian, None for atoms.
+    """
+    if parameters is not None:
+        heff = effective.load_parameters(parameters)
+        mapper: Mapper = lambda frame: map_lattice(frame, heff)  # noqa: E731
+    else:
+        mapper = atom_mapper(reference, sites, charges, born, model, centre)
+    with ExitStack() as stack:
+        writer = None
+        if maps != "none":
+            name, kind = FORMATS[maps]
+            writer = stack.enter_context(closing(kind(stack.enter_context(replacing(folder / name)))))
+        for frame in tqdm(frames(trajectory, every, elements), desc="frames", unit="", disable=None):
+            here = mapper(frame)
+            series.append(frame, here)
+            if writer is not None:
+                writer.append(frame, here)
+    write_text(folder / "series.csv", table_text(series.rows))
+    if series.wall_rows:
+        write_text(folder / "walls.csv", table_text(series.wall_rows))
+    Console().print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
+    Console().print(f"series and maps in {folder}", highlight=False)
+
+
+def atom_mapper(
+    reference: Path | None,
+    sites: tuple[Sequence[str], Sequence[str], Sequence[str]],
+    charges: str,
+    born: Mapping[str, float | tuple[float, float]],
+    model: Path | None,
+    centre: str,
+) -> Mapper:
+    """The map of a frame of atoms, with cells found in the reference.
+
+    charges: "born", those given by element, or the model's at the reference if none are given; "model", the model's own dipoles in every
+    frame; "stored", the charges in the trajectory.
+    """
+    if reference is None:
+        raise FerrojaxError("analyse: name a reference structure with --reference, or a parameter set with --effective.")
+    structure = read_structure(reference)
+    cells = find_cells(structure, *sites)
+    if charges == "stored":
+        moments = stored_moments()
+    elif charges == "model" or not born:
+        if model is None:
+            raise FerrojaxError("analyse: name the Born charges with --born, such as --born Pb=3.90 Ti=7.06 O=-5.83,-2.56, or a --model.")
+        network, params, _ = load_model(model)
+        own = charges == "model"
+        tensors = None if own else neutral(model_born_charges(network, params, structure), len(cells))
+        moments = model_moments(network, params) if tensors is None else born_moments(tensors)
+    else:
+        moments = born_moments(born_tensors(cells, structure, born))
+    return lambda frame: map_atoms(cells, frame, moments, "A" if centre == "A" else "B")
+
+
+def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """CSV of rows; a column that a row lacks, or that is None, stays empty."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def summary(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
+    """Mean, its error where there are enough frames, first and last value of each column; words by how often they come."""
+    table = Table("", "mean", "first", "last", title=title, title_justify="left")
+    for name in rows[0]:
+        if name in ("step", "time_fs"):
+            continue
+        values = [row[name] for row in rows if name in row]
+        table.add_row(name, _average(values), *(f"{v:.4g}" if not isinstance(v, str) else v for v in (values[0], values[-1])))
+    return table
+
+
+def _average(values: Sequence[Any]) -> str:
+    if isinstance(values[0], str):
+        return ", ".join(f"{word} {values.count(word)}" for word in dict.fromkeys(values))
+    return str(mean(values)) if len(values) >= FEWEST else f"{np.mean(values):.4g}"
+
+
+def axis_number(name: str) -> int:
+    """0, 1 or 2 for x, y or z."""
+    return AXES.index(name)

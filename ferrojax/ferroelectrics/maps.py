@@ -1,0 +1,105 @@
+"""Maps of a trajectory's frames: what each unit cell does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from ase import Atoms
+from jaxtyping import Float
+
+from ferrojax.effective.params import HeffParams
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.cells import PerovskiteCells
+from ferrojax.ferroelectrics.frames import Snapshot
+from ferrojax.ferroelectrics.lattice import lattice_modes, lattice_polarization
+from ferrojax.ferroelectrics.learned import learned_dipoles
+from ferrojax.ferroelectrics.local import cell_dipoles, dipoles, off_centring, tilts
+from ferrojax.ferroelectrics.order import antiphase, in_phase
+from ferrojax.potential.model import Model
+from ferrojax.units import E_PER_A2
+
+AtomicDipoles = Callable[[Snapshot, np.ndarray], np.ndarray]  # of a frame and its displacements u, e Å
+
+
+@dataclass(frozen=True)
+class Maps:
+    """One frame, cell by cell.
+
+    polarization: C/m². places: where the cells stand, Å. tilts: degrees, off_a, off_b: Å, None for a lattice. shape: of the grid, None if
+    there is none. plus, minus: in-phase and antiphase tilts, degrees.
+    """
+
+    polarization: Float[np.ndarray, "cells 3"]
+    places: Float[np.ndarray, "cells 3"]
+    cell: Float[np.ndarray, "3 3"]
+    axes: Float[np.ndarray, "3 3"]
+    shape: tuple[int, int, int] | None
+    symbols: list[str]
+    tilts: Float[np.ndarray, "cells 3"] | None = None
+    off_a: Float[np.ndarray, "cells 3"] | None = None
+    off_b: Float[np.ndarray, "cells 3"] | None = None
+    plus: Float[np.ndarray, "3"] | None = None
+    minus: Float[np.ndarray, "3"] | None = None
+
+    @property
+    def grid(self) -> Float[np.ndarray, "x y z 3"]:
+        """The polarization over the grid. Raises FerrojaxError if there is none."""
+        if self.shape is None:
+            raise FerrojaxError("the supercell does not repeat along its pseudo-cubic axes, so it has no layers and no walls.")
+        return self.polarization.reshape(*self.shape, 3)
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What there is, by the names of the map files; ASE keeps "polarization" for that of the whole cell."""
+        named = {"local_polarization": self.polarization, "tilt": self.tilts, "off_centre_a": self.off_a, "off_centre_b": self.off_b}
+        return {name: values for name, values in named.items() if values is not None}
+
+
+def map_atoms(cells: PerovskiteCells, frame: Snapshot, moments: AtomicDipoles, centre: Literal["B", "A"] = "B") -> Maps:
+    """Maps of a frame of atoms; moments: ``born_moments`` or ``model_moments``.
+
+    Raises FerrojaxError for a frame that does not belong to the cells.
+    """
+    u = cells.displacements(frame.positions, frame.cell)
+    per_volume = len(cells) / abs(np.linalg.det(frame.cell)) * E_PER_A2
+    turned = tilts(cells, u, frame.cell)
+    middle = cells.b if centre == "B" else cells.a
+    polarization = cell_dipoles(cells, moments(frame, u), centre) * per_volume
+    symbols = Atoms(numbers=frame.numbers[middle]).get_chemical_symbols()
+    places, axes = cells.ideal[middle] @ frame.cell, cells.axes(frame.cell)
+    about = turned @ np.linalg.inv(axes / np.linalg.norm(axes, axis=1, keepdims=True))  # components along the pseudo-cubic axes
+    signs = (in_phase(cells, about), antiphase(cells, about))
+    return Maps(polarization, places, frame.cell, axes, cells.shape, symbols, turned, *off_centring(cells, u), *signs)
+
+
+def map_lattice(frame: Snapshot, params: HeffParams) -> Maps:
+    """Maps of a frame of the effective Hamiltonian's lattice."""
+    modes, a0 = lattice_modes(frame, params), float(params.a0)
+    shape = modes.shape[:3]
+    places = (np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 3) + 0.5) * a0
+    polarization = lattice_polarization(modes, params).reshape(-1, 3)
+    return Maps(polarization, places, np.diag(shape) * a0, np.eye(3) * a0, shape, ["X"] * len(places))
+
+
+def born_moments(charges: Float[np.ndarray, "atoms 3 3"]) -> AtomicDipoles:
+    """Z* u of each atom."""
+    return lambda frame, u: dipoles(charges, u)
+
+
+def stored_moments() -> AtomicDipoles:
+    """Charge times u, with the charges that the trajectory holds. They are no Born charges: look at patterns, not at the numbers."""
+
+    def of(frame: Snapshot, u: np.ndarray) -> np.ndarray:
+        if "charges" not in frame.arrays:
+            raise FerrojaxError(f"step {frame.step}: the trajectory holds no charges; give Born charges instead.")
+        return dipoles(np.asarray(frame.arrays["charges"], float), u)
+
+    return of
+
+
+def model_moments(model: Model, params: Any) -> AtomicDipoles:
+    """The model's own dipoles in each frame, as ``learned_dipoles`` has them."""
+    return lambda frame, u: learned_dipoles(model, params, model.prepare(frame.to_ase(), frame.positions.dtype), u)

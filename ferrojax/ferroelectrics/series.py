@@ -1,0 +1,72 @@
+"""Numbers of each frame, from its maps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ferrojax.analysis.phases import recognise
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.frames import Snapshot
+from ferrojax.ferroelectrics.maps import Maps
+from ferrojax.ferroelectrics.order import glazer
+from ferrojax.ferroelectrics.texture import topological_charge, vortices
+from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile
+
+AXES = "xyz"
+
+
+@dataclass
+class Series:
+    """Rows of series.csv and walls.csv, grown frame by frame.
+
+    threshold: C/m², of a component of the mean P that counts. layers: axis across which charges and vortices are counted, None for none.
+    walls: (axis, component) of the profile that is fitted, None for none.
+    """
+
+    threshold: float = 0.1
+    layers: int | None = 2
+    walls: tuple[int, int] | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    fits: list[Walls] = field(default_factory=list)
+    wall_rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def append(self, frame: Snapshot, maps: Maps) -> None:
+        """Add a frame."""
+        clock = {"step": frame.step, "time_fs": frame.time}
+        row = clock | self._polar(maps) | (self._tilted(maps) if maps.tilts is not None else {})
+        if self.layers is not None and maps.shape is not None:
+            row |= _texture(maps, self.layers)
+        if self.walls is not None:
+            row |= self._wall(clock, maps, *self.walls)
+        self.rows.append(row)
+
+    def _polar(self, maps: Maps) -> dict[str, Any]:
+        mean = maps.polarization.mean(0)
+        row = {f"P_{name}_C_per_m2": float(mean[k]) for k, name in enumerate(AXES)}
+        row["P_local_C_per_m2"] = float(np.linalg.norm(maps.polarization, axis=1).mean())
+        return row | {"phase": recognise(mean, self.threshold)}
+
+    def _tilted(self, maps: Maps) -> dict[str, Any]:
+        assert maps.plus is not None and maps.minus is not None
+        row = {f"tilt_{kind}_{name}_deg": float(abs(x)) for kind, v in (("M", maps.plus), ("R", maps.minus)) for name, x in zip(AXES, v)}
+        return row | {"glazer": glazer(maps.plus, maps.minus)}
+
+    def _wall(self, clock: dict[str, Any], maps: Maps, axis: int, component: int) -> dict[str, Any]:
+        try:
+            found = fit_walls(profile(maps.grid, axis, component), float(np.linalg.norm(maps.cell, axis=1)[axis]))
+        except FerrojaxError:
+            return {"walls": 0}  # a frame in one domain is a result, not an error
+        self.fits.append(found)
+        for k, (place, width) in enumerate(zip(found.positions, found.widths)):
+            numbers = {"position_A": place.value, "position_error_A": place.error, "width_A": width.value, "width_error_A": width.error}
+            self.wall_rows.append(clock | {"wall": k, "sign": found.signs[k]} | numbers | {"P0_C_per_m2": found.amplitude.value})
+        return {"walls": len(found.signs)}
+
+
+def _texture(maps: Maps, axis: int) -> dict[str, Any]:
+    charges, cores = topological_charge(maps.grid, axis), vortices(maps.grid, axis)
+    numbers = {"Q_total": int(charges.sum()), "Q_smallest": int(charges.min()), "Q_largest": int(charges.max())}
+    return numbers | {"vortices": int((cores > 0).sum()), "antivortices": int((cores < 0).sum())}

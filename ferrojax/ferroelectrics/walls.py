@@ -1,0 +1,139 @@
+"""Domain walls: where they are, how wide, what they cost, how fast they move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from ferrojax.analysis.series import FEWEST, correlation_time
+from ferrojax.effective.domains import MILLIJOULE
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.fitting import Estimate, least_squares
+
+METRE_PER_SECOND = 1e5  # in one Å/fs
+
+
+@dataclass(frozen=True)
+class Walls:
+    """Walls of a periodic profile, in the order along it.
+
+    positions x_k, widths 2 ξ_k: in the unit of the profile's length. signs: +1 where P rises with x. amplitude: P0. offset: the middle
+    between the domains.
+    """
+
+    positions: tuple[Estimate, ...]
+    widths: tuple[Estimate, ...]
+    signs: tuple[int, ...]
+    amplitude: Estimate
+    offset: Estimate
+
+    @property
+    def places(self) -> np.ndarray:
+        """The positions alone."""
+        return np.array([x.value for x in self.positions])
+
+
+def profile(grid: Float[np.ndarray, "x y z 3"], axis: int, component: int) -> Float[np.ndarray, " planes"]:
+    """Means of a component of a map over the planes across an axis of the grid."""
+    return grid[..., component].mean(tuple({0, 1, 2} - {axis}))
+
+
+def fit_walls(profile: Float[np.ndarray, " planes"], length: float) -> Walls:
+    """Positions, widths and domains of all walls in a periodic profile, planes at (k + ½) length/planes.
+
+        P(x) = c ± P0 [Σ_k s_k Σ_n tanh((x - x_k - n L)/ξ_k) - s_1],   s_k = ±1 in turn
+
+    width = 2 ξ. A lattice pins the position of a narrow wall and resolves no width below about one plane. Meyer and Vanderbilt,
+    Phys. Rev. B 65, 104111 (2002).
+
+    Raises FerrojaxError if P does not change its sign about the middle, or there are too few planes for so many walls.
+    """
+    values = np.asarray(profile, float)
+    planes = len(values)
+    x = (np.arange(planes) + 0.5) * length / planes
+    middle = (values.max() + values.min()) / 2
+    places, signs = _crossings(values - middle, length)
+    if not len(places):
+        raise FerrojaxError("fit_walls: the profile has no walls; P keeps its sign along it.")
+    count, start = len(places), np.concatenate([places, np.full(len(places), 1.5 * length / planes)])
+    start = np.append(start, [(values.max() - values.min()) / 2, middle])
+
+    def law(x: np.ndarray, *p: float) -> np.ndarray:
+        return p[-1] + p[-2] * kinks(x, np.array(p[:count]), np.array(p[count:-2]), signs, length)
+
+    low, high = np.full(len(start), -np.inf), np.full(len(start), np.inf)
+    low[count:-2], high[count:-2], low[-2] = 1e-3 * length / planes, length, 0.0
+    found = least_squares("fit_walls", law, x, values, start, bounds=(low, high))
+    widths = tuple(Estimate(2 * e.value, 2 * e.error, 2 * e.low, 2 * e.high) for e in found[count:-2])
+    return Walls(tuple(found[:count]), widths, tuple(int(s) for s in signs), found[-2], found[-1])
+
+
+def kinks(
+    x: Float[np.ndarray, " n"], places: Float[np.ndarray, " walls"], xi: Float[np.ndarray, " walls"], signs: np.ndarray, length: float
+) -> Float[np.ndarray, " n"]:
+    """The bracket of ``fit_walls``: ±1 in the domains, alternating at the walls, with the period ``length``."""
+    images = np.arange(-2, 3) * length
+    steps = np.tanh((x[:, None, None] - places[:, None] - images) / xi[:, None]).sum(-1)
+    return steps @ signs - signs[0]
+
+
+def _crossings(values: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
+    """Places and signs of the sign changes of a periodic profile, smoothed over three planes against noise."""
+    smooth = (np.roll(values, 1) + values + np.roll(values, -1)) / 3 if len(values) > 12 else values
+    following = np.roll(smooth, -1)
+    k = np.flatnonzero((smooth >= 0) != (following >= 0))
+    share = smooth[k] / (smooth[k] - following[k])
+    places = (k + 0.5 + share) * length / len(values) % length
+    order = np.argsort(places)
+    return places[order], np.where(following[k] >= 0, 1, -1)[order]
+
+
+def wall_energy(with_walls: float, without: float, area: float, walls: int = 2) -> float:
+    """γ = (E_walls - E_domain)/(n A), mJ/m²; energies of equal numbers of atoms in eV, the area of one wall in Å².
+
+    A periodic cell holds an even number of walls. Raises FerrojaxError for an area or number not above zero.
+    """
+    if not (area > 0 and walls > 0):
+        raise FerrojaxError(f"wall_energy: area {area} Å² and {walls} walls; both must be above zero.")
+    return (with_walls - without) / (walls * area) * MILLIJOULE
+
+
+def track(fits: list[Walls], lengths: Float[np.ndarray, " frames"]) -> Float[np.ndarray, "frames walls"]:
+    """Positions of the same walls in all frames, continued through the boundary of the cell, by the shortest step from frame to frame.
+
+    Walls keep their order, so frames are matched by turning it. Steps must be shorter than half the distance of two walls.
+
+    Raises FerrojaxError, with the frame, if walls meet or new ones form.
+    """
+    rows = [fits[0].places]
+    for k, (fit, length) in enumerate(zip(fits[1:], lengths[1:]), start=1):
+        if len(fit.signs) != len(rows[0]):
+            raise FerrojaxError(
+                f"track: frame {k} has {len(fit.signs)} walls, the first {len(rows[0])}; walls met or formed, so cut the series before it."
+            )
+        shift = 0 if fit.signs == fits[0].signs else 1
+        steps = []
+        for turn in range(shift, len(fit.signs), 2):
+            step = np.roll(fit.places, -turn) - rows[-1] * (length / lengths[k - 1])
+            steps.append(step - length * np.rint(step / length))
+        best = min(steps, key=lambda step: float(step @ step))
+        rows.append(rows[-1] * (length / lengths[k - 1]) + best)
+    return np.array(rows)
+
+
+def velocity(time: Float[np.ndarray, " frames"], position: Float[np.ndarray, " frames"]) -> Estimate:
+    """Slope of a wall's position (Å) in time (fs), m/s; the error counts the correlation of the residuals.
+
+    Raises FerrojaxError for fewer than ten frames.
+    """
+    if len(time) < FEWEST:
+        raise FerrojaxError(f"velocity: {len(time)} frames; give at least {FEWEST}.")
+    clock, x = np.asarray(time, float), np.asarray(position, float)
+    clock = clock - clock.mean()
+    (slope, _) = least_squares("velocity", lambda s, a, b: a * s + b, clock, x, np.array([np.polyfit(clock, x, 1)[0], x.mean()]))
+    residual = x - np.polyval(np.polyfit(clock, x, 1), clock)
+    wider = np.sqrt(correlation_time(residual)) if residual.std() > 1e-12 * max(1.0, float(np.ptp(x))) else 1.0
+    value, error, reach = slope.value, slope.error * wider, (slope.high - slope.value) * wider
+    return Estimate(*(METRE_PER_SECOND * y for y in (value, error, value - reach, value + reach)))

@@ -1,0 +1,140 @@
+"""Trajectories of all formats as one stream, against ASE and MDAnalysis."""
+
+import gc
+import tracemalloc
+
+import ase.io
+import h5py
+import numpy as np
+import pytest
+from perovskites import crystal, trajectory, write_dump, write_h5md
+
+from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics import frames
+
+NAMES = ("run.h5", "run.extxyz", "run.traj", "run.dump", "scaled.dump")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """One trajectory in every format."""
+    folder, made = tmp_path_factory.mktemp("trajectories"), trajectory()
+    write_all(folder, made)
+    return folder, made
+
+
+def write_all(folder, made):
+    write_h5md(folder / "run.h5", made)
+    ase.io.write(folder / "run.extxyz", made)
+    ase.io.write(folder / "run.traj", made)
+    write_dump(folder / "run.dump", made)
+    write_dump(folder / "scaled.dump", made, scaled=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("every", [1, 4])
+def test_all_formats_give_the_same_frames(written, name, every):
+    folder, made = written
+    read = list(frames(folder / name, every))
+    assert len(read) == len(made[::every])
+    for frame, atoms in zip(read, made[::every]):
+        np.testing.assert_array_equal(frame.numbers, atoms.numbers)
+        np.testing.assert_allclose(frame.positions, atoms.positions, atol=2e-8)  # eight decimals in extended XYZ
+        np.testing.assert_allclose(frame.cell, atoms.cell.array, atol=1e-7)
+        np.testing.assert_allclose(frame.velocities, atoms.get_velocities() * 0.09822694788464063, atol=1e-8)
+        assert frame.step == atoms.info["step"]
+        assert frame.time == (None if "dump" in name else atoms.info["time"])
+        np.testing.assert_allclose(frame.to_ase().get_scaled_positions(), atoms.get_scaled_positions(), atol=1e-7)
+
+
+def test_observables_and_charges_come_along(written, tmp_path):
+    folder, made = written
+    for k, frame in enumerate(frames(folder / "run.h5")):
+        np.testing.assert_array_equal(frame.observables["dipole"], [3 * k, 3 * k + 1, 3 * k + 2])
+    atoms = made[0].copy()
+    atoms.set_initial_charges(np.linspace(-1, 1, len(atoms)))
+    atoms.info["dipole"] = np.array([1.0, 2.0, 3.0])
+    ase.io.write(tmp_path / "charged.extxyz", atoms)
+    (frame,) = frames(tmp_path / "charged.extxyz")
+    np.testing.assert_allclose(frame.arrays["charges"], np.linspace(-1, 1, len(atoms)), atol=1e-8)
+    np.testing.assert_array_equal(frame.observables["dipole"], [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("name, kind", [("run.h5", "H5MD"), ("run.dump", "LAMMPSDUMP")])
+def test_mdanalysis_reads_the_same_positions(written, name, kind):
+    import MDAnalysis
+
+    folder, made = written
+    universe = MDAnalysis.Universe.empty(len(made[0]), trajectory=True)
+    universe.load_new(str(folder / name), format=kind, **({"convert_units": False} if kind == "H5MD" else {}))
+    ours = list(frames(folder / name))
+    assert len(universe.trajectory) == len(ours)
+    for step, frame in zip(universe.trajectory, ours):
+        np.testing.assert_allclose(step.positions, frame.positions, atol=1e-5)  # MDAnalysis keeps float32
+        np.testing.assert_allclose(step.dimensions[:3], np.diag(frame.cell), rtol=1e-6)
+
+
+def test_lammps_types_need_their_elements(tmp_path):
+    made = trajectory(2)
+    write_dump(tmp_path / "types.dump", made, elements=False)
+    with pytest.raises(FerrojaxError, match="types but no elements"):
+        next(frames(tmp_path / "types.dump"))
+    read = next(frames(tmp_path / "types.dump", elements=("Pb", "Ti", "O")))
+    np.testing.assert_array_equal(read.numbers, made[0].numbers)
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, name):
+    made = trajectory(4, (4, 4, 4))
+
+    def peak(count):
+        path = tmp_path / f"{count}-{name}"
+        {"run.h5": write_h5md, "run.dump": write_dump}.get(name, ase.io.write)(path, [made[k % 4] for k in range(count)])
+        tracemalloc.start()
+        assert sum(1 for _ in frames(path) if gc.collect() >= 0) == count  # ASE's cycles are garbage, not growth
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return top
+
+    gc.freeze()  # or each collection looks through all of JAX
+    peak(2)  # libraries keep what they load at first
+    few, many = peak(6), peak(24)
+    gc.unfreeze()
+    assert many < 1.3 * few
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_cut_off_file_is_told_by_its_frame(written, tmp_path, name):
+    whole = (written[0] / name).read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(0.7 * len(whole))])
+    with pytest.raises(FerrojaxError, match=f"{name}: frame [0-9] cannot be read"):
+        list(frames(tmp_path / name))
+
+
+def test_bad_trajectories_are_refused(tmp_path):
+    with pytest.raises(FerrojaxError, match="no such file"):
+        list(frames(tmp_path / "missing.h5"))
+    with pytest.raises(FerrojaxError, match="every = 0"):
+        list(frames(tmp_path / "missing.h5", every=0))
+    one, other = crystal((1, 1, 1)), crystal((1, 1, 1))
+    other.numbers[:2] = other.numbers[1::-1]
+    ase.io.write(tmp_path / "order.extxyz", [one, other])
+    with pytest.raises(FerrojaxError, match="frame 1 has other atoms than the first, or another order"):
+        list(frames(tmp_path / "order.extxyz"))
+    one.positions[3, 1] = np.nan
+    ase.io.write(tmp_path / "nan.extxyz", [other, other, one])
+    with pytest.raises(FerrojaxError, match="frame 2 .*(not finite|other atoms)"):
+        list(frames(tmp_path / "nan.extxyz"))
+    with h5py.File(tmp_path / "empty.h5", "w"):
+        pass
+    with pytest.raises(FerrojaxError, match="one group of particles"):
+        list(frames(tmp_path / "empty.h5"))
+    write_h5md(tmp_path / "units.h5", trajectory(1))
+    with h5py.File(tmp_path / "units.h5", "r+") as file:
+        file["particles/all/position/value"].attrs["unit"] = "furlong"
+    with pytest.raises(FerrojaxError, match="is in 'furlong'; known are Angstrom, nm"):
+        list(frames(tmp_path / "units.h5"))
+    with h5py.File(tmp_path / "units.h5", "r+") as file:
+        file["particles/all/position/value"].attrs["unit"] = "nm"
+        expected = 10 * file["particles/all/position/value"][0]
+    np.testing.assert_allclose(next(frames(tmp_path / "units.h5")).positions, expected)
