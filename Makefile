@@ -13,7 +13,7 @@ ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 XLA_FLAGS="--xla_
 PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench docs-pages format lock clean
+.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench docs docs-serve docs-pages format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -30,7 +30,7 @@ dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax 
 quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
 
-test: lint types claims ## what CI runs: lint, types, claims and the quick tests
+test: lint types claims docs ## what CI runs: lint, types, claims, the documentation site and the quick tests
 	$(PYTEST) -m "not slow and not statistical and not gpu"
 
 test-slow: $(STAMP) ## the tests that take minutes each
@@ -59,6 +59,12 @@ format: $(STAMP) ## let ruff mend what it can
 bench: $(STAMP) ## time per atom of both presets, 40 to 40,000 atoms
 	$(BIN)/python benchmarks/potential.py
 
+docs: $(STAMP) ## the documentation site, site/index.html; a broken link stops it
+	$(BIN)/mkdocs build --quiet --clean
+
+docs-serve: $(STAMP) ## the site while you write, on localhost:8000
+	$(BIN)/mkdocs serve
+
 docs-pages: $(STAMP) ## regenerate the pages made from docs/claims.json
 	$(BIN)/python tools/claims.py page
 
@@ -66,5 +72,5 @@ lock: $(STAMP) ## write requirements.lock from the present .venv
 	$(BIN)/python tools/lock.py > requirements.lock.tmp && mv requirements.lock.tmp requirements.lock
 
 clean: ## remove caches and build products; keeps .venv and runs/
-	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
 	find ferrojax tests tools benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,7 @@ import ferrojax
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TRAINED = ("docs/phonons.md", "docs/active-learning.md")  # pages that need a crystal which is stable
+TRAINED = ("docs/tutorial.md", "docs/phonons.md", "docs/active-learning.md")  # pages that need a crystal which is stable
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -26,6 +26,7 @@ def blocks(page: Path, language: str) -> list[str]:
 @pytest.mark.parametrize(
     "page",
     [
+        pytest.param("docs/tutorial.md", marks=pytest.mark.slow),  # a barrier by a trained potential
         pytest.param("docs/python-api.md", marks=pytest.mark.slow),  # compiles every response
         pytest.param("docs/effective-hamiltonian.md", marks=pytest.mark.slow),  # compiles every sampler
         pytest.param("docs/design.md", marks=pytest.mark.slow),  # an optimisation

@@ -166,7 +166,25 @@ def pages(claims: dict[str, Claim], features: list[Feature]) -> dict[Path, str]:
         ]
     )
     readme = README.read_text(encoding="utf-8")
-    return {PAGE: page, README: fill(fill(readme, "features", status), "claims", numbers)}
+    return {PAGE: page, README: fill(fill(readme, "features", short_table(claims, features)), "claims", unmet(claims))}
+
+
+def status_of(claims: dict[str, Claim], feature: Feature) -> str:
+    """validated, works or experimental."""
+    met = [claim.met for name, claim in claims.items() if matches(name, feature.claims)]
+    return "experimental" if feature.experimental else "validated" if met and all(met) else "works"
+
+
+def short_table(claims: dict[str, Claim], features: list[Feature]) -> str:
+    """Markdown table for the README: feature, status, module."""
+    rows = [f"| {f.feature} | {status_of(claims, f)} | `{f.where}` |" for f in features]
+    return "\n".join(["| feature | status | where |", "|---|---|---|", *rows])
+
+
+def unmet(claims: dict[str, Claim]) -> str:
+    """How many claims are met, and a table of those that are not."""
+    left = {name: claim for name, claim in claims.items() if not claim.met}
+    return f"{len(claims) - len(left)} of {len(claims)} claims are met. Not met, or not measured:\n\n{claim_table(left)}"
 
 
 def feature_table(claims: dict[str, Claim], features: list[Feature]) -> str:
@@ -174,9 +192,8 @@ def feature_table(claims: dict[str, Claim], features: list[Feature]) -> str:
     lines = ["| feature | status | where | tests | claims met |", "|---|---|---|---|---|"]
     for f in features:
         met = [claim.met for name, claim in claims.items() if matches(name, f.claims)]
-        status = "experimental" if f.experimental else "validated" if met and all(met) else "works"
-        tests = ", ".join(f"`{test}`" for test in f.tests)
-        lines.append(f"| {f.feature} | {status} | `{f.where}` | {tests} | {f'{sum(met)} of {len(met)}' if met else '–'} |")
+        tests = ", ".join(f"[{Path(test).stem}](../{test})" for test in f.tests)
+        lines.append(f"| {f.feature} | {status_of(claims, f)} | `{f.where}` | {tests} | {f'{sum(met)} of {len(met)}' if met else '–'} |")
     return "\n".join(lines)
 
 
