@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ferrojax import __version__, cli_analyse, cli_design, cli_label, cli_learn, cli_response
+from ferrojax import __version__, cli_analyse, cli_design, cli_label, cli_learn, cli_pto_test, cli_response
 from ferrojax.cli_example import wants_example
 from ferrojax.errors import FerrojaxError
 
@@ -32,6 +32,7 @@ a first session:
   ferrojax design config.yaml                             strain, field or composition by gradients
   ferrojax learn config.yaml                              active learning: train, explore, label, again
   ferrojax analyse trajectory.h5 --reference start.xyz    maps of polarization and tilts, walls, topology
+  ferrojax pto-test --model MODEL --short                 is it a potential of PbTiO3? 0 K, phonons, heating, speed
 """
 
 TRAIN = """\
@@ -138,6 +139,7 @@ def build_parser() -> argparse.ArgumentParser:
     cli_label.add_command(commands, _command)
     cli_learn.add_command(commands, _command)
     cli_analyse.add_command(commands, _command)
+    cli_pto_test.add_command(commands, _command)
     _add_info(commands)
     _add_data(commands)
     _add_quickstart(commands)
