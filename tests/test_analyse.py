@@ -1,6 +1,7 @@
 """`ferrojax analyse`: the same maps from every format, files that other programs open, lattices, and what is refused."""
 
 import json
+import re
 
 import ase.io
 import h5py
@@ -48,7 +49,7 @@ def test_all_formats_give_the_same_maps_and_series(folder, capsys):
         assert table["step"].tolist() == [20 * k for k in range(6)] and len(frames) == 6
         numbers = table.select_dtypes("number").drop(columns=["time_fs"])
         np.testing.assert_allclose(numbers, tables[0].select_dtypes("number").drop(columns=["time_fs"]), atol=1e-6)
-        assert (table["glazer"] == tables[0]["glazer"]).all() and (table["phase"] == tables[0]["phase"]).all()
+        assert (table["glazer"] == tables[0]["glazer"]).all() and (table["phase_of_mean_P"] == tables[0]["phase_of_mean_P"]).all()
         for frame, first, atoms in zip(frames, maps[0], made[::2]):
             np.testing.assert_allclose(frame.arrays["local_polarization"], first.arrays["local_polarization"], atol=1e-6)
             # and as the second map has it, by the B atom that stands there
@@ -57,7 +58,7 @@ def test_all_formats_give_the_same_maps_and_series(folder, capsys):
             np.testing.assert_allclose(np.sort(frame.arrays["local_polarization"], 0), np.sort(list(theirs.values()), 0), atol=1e-6)
             assert distance.shape == (12, 12)
     np.testing.assert_allclose(tables[0]["P_z_C_per_m2"], [x.arrays["local_polarization"][:, 2].mean() for x in maps[0]], atol=1e-7)
-    assert (tables[0]["phase"] == "tetragonal").mean() > 0.5
+    assert (tables[0]["phase_of_mean_P"] == "tetragonal").mean() > 0.5
     assert "P_z_C_per_m2" in capsys.readouterr().out
 
 
@@ -68,7 +69,7 @@ def test_hdf5_maps(folder):
         assert file["local_polarization"].attrs["unit"] == "C m-2" and file["step"][:].tolist() == [10 * k for k in range(12)]
 
 
-def test_walls_of_a_striped_crystal(tmp_path):
+def test_walls_of_a_striped_crystal(tmp_path, capsys):
     """Ti displaced as tanh, two walls that move: positions and widths in walls.csv."""
     start, made = crystal((24, 2, 2)), []
     cells = fe.find_cells(start, "Pb", "Ti")
@@ -82,6 +83,8 @@ def test_walls_of_a_striped_crystal(tmp_path):
     ase.io.write(tmp_path / "start.traj", start)
     ase.io.write(tmp_path / "run.traj", made)
     assert analyse(tmp_path, "run.traj", *BORN, "--walls", "x:z", "--maps", "none") == 0
+    said = re.search(r"walls move at (\S+) ± \S+ m/s,\s+(\S+) ±", capsys.readouterr().out)
+    assert said and [float(x) for x in said.groups()] == pytest.approx([500.0, -300.0], rel=1e-3)  # 0.5 and -0.3 Å in 100 fs
     walls = pandas.read_csv(tmp_path / "out-run.traj" / "walls.csv")
     one, other = (walls[walls["wall"] == k] for k in (0, 1))
     # The walls of this profile are multiplied, not added: a difference of the tails, exp(-2 x 9) of the width.
@@ -130,7 +133,7 @@ def test_a_run_of_the_effective_hamiltonian(tmp_path):
     np.testing.assert_allclose(table[["P_x_C_per_m2", "P_y_C_per_m2", "P_z_C_per_m2"]], expected, atol=1e-6)
     last = list(fe.frames(tmp_path / "md" / "trajectory.h5"))[-1]
     np.testing.assert_allclose(fe.lattice_modes(last, params), end.state.modes, atol=1e-6)
-    assert (table["phase"] == "tetragonal").all() and "glazer" not in table
+    assert (table["phase_of_mean_P"] == "tetragonal").all() and "glazer" not in table
 
 
 def test_bad_arguments_are_one_sentence(folder, tmp_path, capsys):

@@ -37,6 +37,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/phonons.md", marks=pytest.mark.slow),  # a trained potential, third derivatives
         pytest.param("docs/response.md", marks=pytest.mark.slow),  # compiles derivatives of derivatives
         pytest.param("docs/active-learning.md", marks=pytest.mark.slow),  # dynamics and a last layer
+        "docs/analysis.md",
         "docs/labelling.md",
         "docs/structures.md",
         "README.md",

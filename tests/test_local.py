@@ -10,6 +10,7 @@ from random_model import random_model
 from ferrojax import ferroelectrics as fe
 from ferrojax.enthalpy import dipole
 from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.maps import born_moments, map_atoms
 from ferrojax.units import E_PER_A2
 
 
@@ -90,6 +91,11 @@ def test_drift_wrapping_and_order_do_not_matter():
     assert min(np.abs(x - cells.grid(expected)).max() for x in turned) < 1e-12
 
 
+def snapshot(atoms):
+    """The structure as a frame."""
+    return fe.Snapshot(atoms.positions, atoms.cell.array, atoms.numbers, 0)
+
+
 def test_a_rotated_crystal_has_the_rotated_map():
     atoms = rattled(crystal((2, 2, 3), sites=EXPERIMENT))
     cells, expected = polarization(atoms)
@@ -100,6 +106,10 @@ def test_a_rotated_crystal_has_the_rotated_map():
     found, vectors = polarization(rotated)
     np.testing.assert_array_equal(found.b, cells.b)
     np.testing.assert_allclose(vectors, expected @ turn, atol=1e-12)
+    maps = [map_atoms(c, snapshot(a), born_moments(fe.born_tensors(c, a, BORN))) for c, a in ((found, rotated), (cells, atoms))]
+    np.testing.assert_allclose(maps[0].grid, maps[1].grid, atol=1e-12)  # along the pseudo-cubic axes
+    np.testing.assert_allclose(maps[1].polarization, expected, atol=1e-12)
+    np.testing.assert_allclose(maps[0].plus, maps[1].plus, atol=1e-10)
     tilted, plain = (fe.tilts(c, c.displacements(a.positions, a.cell.array), a.cell.array) for c, a in ((found, rotated), (cells, atoms)))
     np.testing.assert_allclose(tilted, plain @ turn, atol=1e-10)
 

@@ -39,12 +39,21 @@ def test_walls_are_found(places, signs, claim):
 
 def test_wall_errors_cover_the_truth():
     rng, pulls = np.random.default_rng(0), []
-    for _ in range(60):
+    for _ in range(40):
         noisy = walls_at((60.3, 178.9), (6.0, 6.0), (1, -1)) + rng.normal(0, 0.03, 60)
         found = fe.fit_walls(noisy, 240.0)
         pulls += [(found.positions[0].value - 60.3) / found.positions[0].error, (found.widths[1].value - 12.0) / found.widths[1].error]
     pulls = np.array(pulls)
     assert 0.75 < pulls.std() < 1.25 and abs(pulls.mean()) < 4 / np.sqrt(len(pulls))
+
+
+def test_noise_at_a_wall_makes_no_walls():
+    """A profile that crosses zero three times within two planes at each wall."""
+    values = walls_at((60.3, 178.9), (6.0, 6.0), (1, -1), offset=0.0)
+    values[[14, 15, 44, 45]] = [0.05, -0.05, -0.04, 0.06]
+    found = fe.fit_walls(values, 240.0)
+    assert found.signs == (1, -1)
+    np.testing.assert_allclose(found.places, (60.3, 178.9), atol=1.0)
 
 
 def test_a_shifted_profile_has_shifted_walls():
@@ -83,7 +92,7 @@ def wall_energies(params, wall):
 
 
 def test_walls_are_followed_through_the_boundary():
-    length, time = np.full(40, 240.0), np.arange(40) * 500.0
+    length, time = np.full(16, 240.0), np.arange(16) * 1250.0
     speed = np.array([0.004, -0.0052])  # Å/fs; both cross the boundary, and the walls turn places in the list
     truth = np.array([200.0, 60.0]) + time[:, None] * speed
     fits = []

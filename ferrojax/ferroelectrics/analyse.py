@@ -68,8 +68,19 @@ def run_analyse(
     write_text(folder / "series.csv", table_text(series.rows))
     if series.wall_rows:
         write_text(folder / "walls.csv", table_text(series.wall_rows))
-    Console().print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
-    Console().print(f"series and maps in {folder}", highlight=False)
+    console = Console()
+    console.print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
+    if series.fits:
+        console.print(velocities(series), highlight=False)
+    console.print(f"series and maps in {folder}", highlight=False)
+
+
+def velocities(series: Series) -> str:
+    """A line on how fast the walls move, or why that cannot be said."""
+    try:
+        return "walls move at " + ", ".join(f"{v} m/s" for v in series.wall_velocities())
+    except FerrojaxError as error:
+        return f"no wall velocities: {error}"
 
 
 def atom_mapper(

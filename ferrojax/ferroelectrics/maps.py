@@ -45,11 +45,16 @@ class Maps:
     minus: Float[np.ndarray, "3"] | None = None
 
     @property
+    def along(self) -> Float[np.ndarray, "cells 3"]:
+        """The components of the polarization along the pseudo-cubic axes, C/m²."""
+        return along_axes(self.polarization, self.axes)
+
+    @property
     def grid(self) -> Float[np.ndarray, "x y z 3"]:
-        """The polarization over the grid. Raises FerrojaxError if there is none."""
+        """``along`` over the grid of cells. Raises FerrojaxError if there is none."""
         if self.shape is None:
             raise FerrojaxError("the supercell does not repeat along its pseudo-cubic axes, so it has no layers and no walls.")
-        return self.polarization.reshape(*self.shape, 3)
+        return self.along.reshape(*self.shape, 3)
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
@@ -70,9 +75,14 @@ def map_atoms(cells: PerovskiteCells, frame: Snapshot, moments: AtomicDipoles, c
     polarization = cell_dipoles(cells, moments(frame, u), centre) * per_volume
     symbols = Atoms(numbers=frame.numbers[middle]).get_chemical_symbols()
     places, axes = cells.ideal[middle] @ frame.cell, cells.axes(frame.cell)
-    about = turned @ np.linalg.inv(axes / np.linalg.norm(axes, axis=1, keepdims=True))  # components along the pseudo-cubic axes
+    about = along_axes(turned, axes)
     signs = (in_phase(cells, about), antiphase(cells, about))
     return Maps(polarization, places, frame.cell, axes, cells.shape, symbols, turned, *off_centring(cells, u), *signs)
+
+
+def along_axes(vectors: Float[np.ndarray, "cells 3"], axes: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "cells 3"]:
+    """Components of Cartesian vectors along axes (rows) of any length."""
+    return vectors @ np.linalg.inv(axes / np.linalg.norm(axes, axis=1, keepdims=True))
 
 
 def map_lattice(frame: Snapshot, params: HeffParams) -> Maps:

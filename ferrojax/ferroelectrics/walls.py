@@ -12,6 +12,7 @@ from ferrojax.effective.domains import MILLIJOULE
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.fitting import Estimate, least_squares
 
+NARROWEST = 2.0  # planes that a domain needs between its walls
 METRE_PER_SECOND = 1e5  # in one Å/fs
 
 
@@ -80,14 +81,21 @@ def kinks(
 
 
 def _crossings(values: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray]:
-    """Places and signs of the sign changes of a periodic profile, smoothed over three planes against noise."""
-    smooth = (np.roll(values, 1) + values + np.roll(values, -1)) / 3 if len(values) > 12 else values
-    following = np.roll(smooth, -1)
-    k = np.flatnonzero((smooth >= 0) != (following >= 0))
-    share = smooth[k] / (smooth[k] - following[k])
-    places = (k + 0.5 + share) * length / len(values) % length
+    """Places and signs of the sign changes of a periodic profile; noise that crosses back within two planes makes no wall."""
+    plane = length / len(values)
+    following = np.roll(values, -1)
+    k = np.flatnonzero((values >= 0) != (following >= 0))
+    places = (k + 0.5 + values[k] / (values[k] - following[k])) * plane % length
     order = np.argsort(places)
-    return places[order], np.where(following[k] >= 0, 1, -1)[order]
+    places, signs = places[order], np.where(following[k] >= 0, 1, -1)[order]
+    while len(places) > 2:
+        gaps = np.diff(places, append=places[0] + length)
+        closest = int(gaps.argmin())
+        if gaps[closest] > NARROWEST * plane:
+            break
+        gone = [closest, (closest + 1) % len(places)]
+        places, signs = np.delete(places, gone), np.delete(signs, gone)
+    return places, signs
 
 
 def wall_energy(with_walls: float, without: float, area: float, walls: int = 2) -> float:
