@@ -15,7 +15,8 @@ import ferrojax
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-TRAINED = ("docs/tutorial.md", "docs/phonons.md", "docs/active-learning.md")  # pages that need a crystal which is stable
+# Pages that need a crystal which is stable.
+TRAINED = ("docs/tutorial.md", "docs/phonons.md", "docs/pto-test.md", "docs/active-learning.md")
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -38,6 +39,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/response.md", marks=pytest.mark.slow),  # compiles derivatives of derivatives
         pytest.param("docs/active-learning.md", marks=pytest.mark.slow),  # dynamics and a last layer
         "docs/analysis.md",
+        pytest.param("docs/pto-test.md", marks=pytest.mark.slow),  # phonons of a trained potential
         "docs/labelling.md",
         "docs/structures.md",
         "README.md",

@@ -25,21 +25,8 @@ from ferrojax.pto_test.series import COLUMNS, Frames, trouble
 from ferrojax.signals import caught_signals
 
 # Of ase.md.npt.NPT: with these it takes the next step as if it had never stopped.
-INNER = (
-    "h",
-    "h_past",
-    "inv_h",
-    "q",
-    "q_past",
-    "q_future",
-    "eta",
-    "eta_past",
-    "zeta",
-    "zeta_past",
-    "zeta_integrated",
-    "timeelapsed",
-    "pfact",
-)
+MOTION = ("h", "h_past", "inv_h", "q", "q_past", "q_future", "eta", "eta_past", "zeta", "zeta_past", "zeta_integrated")
+INNER = (*MOTION, "timeelapsed", "pfact")  # the last depends on the volume of the first step
 
 
 def integrator(atoms: Atoms, plan: Plan, rng: np.random.Generator) -> NPT | Langevin:
@@ -98,8 +85,9 @@ class AseRun:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
             raise ModelFailure(f"the calculator failed by {when}: {reason}", self.rows) from error
         self.step += steps
-        one = (np.array([x], float) for x in (self.step, temperature, energy))
-        frames = Frames(*one, self.atoms.cell.array[None], self.atoms.positions[None], None if dipole is None else dipole[None])
+        step, kelvin, potential = (np.array([x], float) for x in (self.step, temperature, energy))
+        boxes, places = self.atoms.cell.array[None], self.atoms.positions[None]
+        frames = Frames(step, kelvin, potential, boxes, places, None if dipole is None else dipole[None])
         self.rows = np.vstack([self.rows, self.plan.scale.table(frames)])
 
     def _bar(self) -> tqdm:
@@ -114,7 +102,7 @@ class AseRun:
         arrays["cell"] = atoms.cell.array
         if isinstance(self.motion, NPT):
             arrays |= {f"npt_{name}": np.asarray(getattr(self.motion, name)) for name in INNER}
-        np.savez(data, rng=json.dumps(self.rng.bit_generator.state), **arrays)  # type: ignore[arg-type]
+        np.savez(data, rng=json.dumps(self.rng.bit_generator.state), **arrays)
         write_bytes(self.path, data.getvalue())
 
     def _restore(self, saved: dict[str, np.ndarray]) -> None:

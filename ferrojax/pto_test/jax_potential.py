@@ -76,14 +76,14 @@ class JaxPotential(Potential):
 
     def dynamics(self, atoms: Atoms, plan: Plan, folder: Path) -> Float[np.ndarray, "records 14"]:
         """Nose-Hoover chains with the three edges free, or Langevin dynamics; trajectory.h5, log.csv and checkpoints in ``folder``."""
-        state, settings = self._prepared(atoms), self._settings(atoms, plan)
+        system = (self.enthalpy, self.params, self._prepared(atoms), _integrator(atoms, plan))
         output = Output(folder, checkpoint_seconds=plan.checkpoint_seconds)
         saved, _ = Checkpoints(folder / "checkpoints").newest()
         stops = [*range(STRETCH, plan.steps, STRETCH), plan.steps]
         for stop in (stop for stop in stops if saved is None or stop >= saved.meta["step"]):
             try:
                 with jax.enable_x64(self.precision == "float64"):
-                    run(self.enthalpy, self.params, state, steps=stop, output=output, every=plan.every, **settings)
+                    run(*system, stop, key=_key(plan), output=output, every=plan.every)
             except DynamicsError as error:
                 raise ModelFailure(str(error), plan.scale.table(_frames(folder))) from None
             rows = plan.scale.table(_frames(folder))
@@ -94,13 +94,12 @@ class JaxPotential(Potential):
 
     def seconds_per_step(self, atoms: Atoms, plan: Plan) -> float:
         """Of a second run, which goes on from a first of one record."""
-        state, settings = self._prepared(atoms), self._settings(atoms, plan)
+        system = (self.enthalpy, self.params, self._prepared(atoms), _integrator(atoms, plan))
         with jax.enable_x64(self.precision == "float64"):
-            first = run(self.enthalpy, self.params, state, steps=plan.every, every=plan.every, keep_positions=False, **settings)
-            del settings["key"]
+            first = run(*system, plan.every, key=_key(plan), every=plan.every, keep_positions=False)
+            system = (self.enthalpy, self.params, first.state, system[-1])
             began = time.perf_counter()
-            options = {"progress": first.progress, "every": plan.every, "keep_positions": False}
-            run(self.enthalpy, self.params, first.state, steps=plan.steps, **options, **settings)
+            run(*system, plan.steps, progress=first.progress, every=plan.every, keep_positions=False)
         return (time.perf_counter() - began) / plan.steps
 
     def _calculator(self) -> FerrojaxCalculator:
@@ -110,10 +109,9 @@ class JaxPotential(Potential):
         with jax.enable_x64(self.precision == "float64"):
             return self.model.prepare(atoms, np.dtype(self.precision).type, skin=SKIN, name=atoms.get_chemical_formula())
 
-    def _settings(self, atoms: Atoms, plan: Plan) -> dict[str, Any]:
-        """Integrator and key."""
-        key = jax.random.fold_in(jax.random.key(plan.seed), round(plan.temperature))
-        return {"integrator": _integrator(atoms, plan), "key": key}
+
+def _key(plan: Plan) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(plan.seed), round(plan.temperature))
 
 
 def _integrator(atoms: Atoms, plan: Plan) -> NPT | Langevin:

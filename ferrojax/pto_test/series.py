@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from ferrojax.analysis import mean
 from ferrojax.files import write_text
 from ferrojax.pto_test import crystal
 
-COLUMNS = ("step", "time_ps", "temperature_K", "energy_eV", "a_A", "b_A", "c_A", "Px", "Py", "Pz", "dipole_Px", "dipole_Py", "dipole_Pz")
-COLUMNS = (*COLUMNS, "lindemann")
+PLACES = ("a_A", "b_A", "c_A", "Px", "Py", "Pz", "dipole_Px", "dipole_Py", "dipole_Pz", "lindemann")
+COLUMNS = ("step", "time_ps", "temperature_K", "energy_eV", *PLACES)
 TEN = 10  # records, the last ones, that decide whether a run goes on
 BURST, CRUSHED = 2.0, 0.5  # of the first volume
 
@@ -31,12 +31,6 @@ class Frames:
     cells: np.ndarray
     positions: np.ndarray
     dipole: np.ndarray | None = None
-
-    @classmethod
-    def join(cls, parts: list[Frames]) -> Frames:
-        """One after the other."""
-        columns = {field.name: [getattr(part, field.name) for part in parts] for field in fields(cls)}
-        return cls(**{name: None if xs[0] is None else np.concatenate(xs) for name, xs in columns.items()})
 
 
 @dataclass(frozen=True)

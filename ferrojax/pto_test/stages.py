@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,29 +46,29 @@ class Bench:
         """Both phases at rest."""
         starts = {"cubic": crystal.cubic_start(self.config.statics.cubic_a_A), "tetragonal": crystal.tetragonal_start()}
         for phase, start in starts.items():
-            self._record(self.folder / "0K" / f"{phase}.json", lambda start=start, phase=phase: self._relaxed(start, phase))
+            self._record(self.folder / "0K" / f"{phase}.json", partial(self._relaxed, start, phase))
 
     def phonons(self) -> None:
         """Bands of both phases."""
         for phase in PHASES:
-            self._record(self.folder / "phonons" / f"{phase}.json", lambda phase=phase: self._bands(phase))
+            self._record(self.folder / "phonons" / f"{phase}.json", partial(self._bands, phase))
 
     def npt(self) -> None:
         """Heating at constant stress."""
         for kelvin in self.config.npt.temperatures_K:
-            self._record(run_folder(self.folder, "npt", kelvin) / "result.json", lambda kelvin=kelvin: self._run(self.config.npt, kelvin))
+            self._record(run_folder(self.folder, "npt", kelvin) / "result.json", partial(self._run, self.config.npt, kelvin))
 
     def nvt(self) -> None:
         """Heating in the cell of the experiment."""
         for kelvin in self.config.nvt.temperatures_K:
-            self._record(run_folder(self.folder, "nvt", kelvin) / "result.json", lambda kelvin=kelvin: self._run(self.config.nvt, kelvin))
+            self._record(run_folder(self.folder, "nvt", kelvin) / "result.json", partial(self._run, self.config.nvt, kelvin))
 
     def efficiency(self) -> None:
         """Time of a step against size."""
         for size in self.config.efficiency.sizes:
             for kelvin in self.config.efficiency.temperatures_K:
                 path = self.folder / "efficiency" / f"{size}-{kelvin:g}K.json"
-                self._record(path, lambda size=size, kelvin=kelvin: self._timed(size, kelvin))
+                self._record(path, partial(self._timed, size, kelvin))
 
     def _record(self, path: Path, work: Callable[[], dict[str, Any]]) -> None:
         """Do the work unless its result is there; what the potential did not survive is a result too."""
@@ -164,5 +164,5 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 def difference_energy(statics: dict[str, Any]) -> float | None:
     """E(cubic) - E(tetragonal), eV/f.u."""
-    energies = [(statics[phase] or {}).get("energy_eV") for phase in PHASES]
-    return None if None in energies else float(np.subtract(*energies))
+    cubic, tetragonal = ((statics[phase] or {}).get("energy_eV") for phase in PHASES)
+    return None if cubic is None or tetragonal is None else cubic - tetragonal
