@@ -42,6 +42,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/pto-test.md", marks=pytest.mark.slow),  # phonons of a trained potential
         "docs/labelling.md",
         "docs/structures.md",
+        "docs/plotting.md",
         "README.md",
     ],
 )

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ferrojax.design.design import Design
-from ferrojax.files import write_bytes, write_text
-
-BLUE, GREY = "#0072B2", "0.6"
+from ferrojax.files import write_text
+from ferrojax.plotting import figure, journal
+from ferrojax.plotting import save as save_figure
+from ferrojax.plotting.style import GREY
 
 
 def summary(design: Design) -> dict[str, Any]:
@@ -46,39 +46,35 @@ def table(design: Design) -> list[dict[str, Any]]:
 
 def save(design: Design, folder: str | Path, **more: Any) -> None:
     """``design.json`` (``summary`` and ``more``), ``trace.csv`` and ``trace.png`` in a folder; each whole or not at all."""
-    folder, text, image, rows = Path(folder), io.StringIO(), io.BytesIO(), table(design)
+    folder, text, rows = Path(folder), io.StringIO(), table(design)
     write_text(folder / "design.json", json.dumps(summary(design) | more, indent=1) + "\n")
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "trace.csv", text.getvalue())
-    FigureCanvasAgg(figure(design)).print_png(image)
-    write_bytes(folder / "trace.png", image.getvalue())
+    save_figure(figure_of(design), folder / "trace.png")
 
 
-def figure(design: Design) -> Figure:
+def figure_of(design: Design) -> Figure:
     """Objective, constraints and variables (in their bounds) over the accepted designs."""
     problem, accepted = design.problem, [record for record in design.trace if record.accepted]
-    names = list(problem.constraints)
-    panel = Figure(figsize=(5.0, 2.4 * (2 + bool(names))), layout="constrained")
-    axes = panel.subplots(2 + bool(names), 1, sharex=True)
-    steps = np.arange(len(accepted))
-    axes[0].plot(steps, [record.objective for record in accepted], "o-", color=BLUE, markersize=4, linewidth=1.2)
-    axes[0].set_ylabel("objective")
-    lower, upper = problem.bounds
-    for k, name in enumerate(problem.names):
-        axes[1].plot(steps, [(r.z[k] - lower[k]) / (upper[k] - lower[k]) for r in accepted], "o-", markersize=3, linewidth=1.2, label=name)
-    axes[1].set(ylabel="variables, 0 and 1 their bounds", ylim=(-0.05, 1.05))
-    axes[1].legend(frameon=False, fontsize=8)
-    for k, name in enumerate(names):
-        axes[2].plot(steps, [record.constraints[k] for record in accepted], "o-", markersize=3, linewidth=1.2, label=name)
-        for bound in {problem.constraints[name].lower, problem.constraints[name].upper}:
-            if np.isfinite(bound):
-                axes[2].axhline(bound, color=GREY, linewidth=0.7, zorder=0)
-    if names:
-        axes[2].set_ylabel("constraints")
-        axes[2].legend(frameon=False, fontsize=8)
-    axes[-1].set_xlabel("accepted design")
-    for ax in axes:
-        ax.spines[["top", "right"]].set_visible(False)
+    names, steps = list(problem.constraints), np.arange(len(accepted))
+    with journal():
+        panel, axes = figure(2 + bool(names), 1, height=50 * (2 + bool(names)), sharex=True)
+        axes[0].plot(steps, [record.objective for record in accepted], "o-")
+        axes[0].set_ylabel("objective")
+        lower, upper = problem.bounds
+        for k, name in enumerate(problem.names):
+            axes[1].plot(steps, [(r.z[k] - lower[k]) / (upper[k] - lower[k]) for r in accepted], "o-", label=name)
+        axes[1].set(ylabel="variables, 0 and 1 their bounds", ylim=(-0.05, 1.05))
+        axes[1].legend()
+        for k, name in enumerate(names):
+            axes[2].plot(steps, [record.constraints[k] for record in accepted], "o-", label=name)
+            for bound in {problem.constraints[name].lower, problem.constraints[name].upper}:
+                if np.isfinite(bound):
+                    axes[2].axhline(bound, color=GREY, linewidth=0.7, zorder=0)
+        if names:
+            axes[2].set_ylabel("constraints")
+            axes[2].legend()
+        axes[-1].set_xlabel("accepted design")
     return panel

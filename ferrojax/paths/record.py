@@ -11,17 +11,15 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES
-from ferrojax.files import write_bytes, write_text
+from ferrojax.files import write_text
 from ferrojax.paths.barrier import Activation
 from ferrojax.paths.path import Path
 from ferrojax.paths.switching import Switching
+from ferrojax.plotting import energy_path, figure, journal, save
 from ferrojax.units import E_PER_A2
-
-BLUE, RED = "#0072B2", "#D55E00"  # of Okabe and Ito's palette
 
 
 def images_of(path: Path) -> list[Atoms]:
@@ -63,9 +61,7 @@ def save_path(path: Path, folder: str | File) -> None:
     writer.writeheader()
     writer.writerows(rows)
     write_text(folder / "path.csv", text.getvalue())
-    image = io.BytesIO()
-    FigureCanvasAgg(figure_of(path)).print_png(image)
-    write_bytes(folder / "path.png", image.getvalue())
+    save(figure_of(path), folder / "path.png")
 
 
 def save_switching(found: Switching, folder: str | File) -> None:
@@ -111,22 +107,15 @@ def _numbers(activation: Activation) -> dict[str, Any]:
 
 def figure_of(path: Path) -> Figure:
     """Energy and polarization along the path."""
-    figure = Figure(figsize=(5.0, 4.6), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    upper.plot(path.distance, 1e3 * (path.energies - path.energies[0]), "o-", color=BLUE, markersize=4, linewidth=1.2)
-    upper.plot(path.distance[path.top], 1e3 * path.barrier, "o", color=RED, markersize=6)
-    upper.annotate(
-        f"{1e3 * path.barrier:.4g} meV", (path.distance[path.top], 1e3 * path.barrier), (8, 0), textcoords="offset points", va="center"
-    )
-    upper.set_ylabel("energy (meV)")
-    # Relative to the middle of the ends, on whatever branch the path lies.
-    middle = (path.polarization[0] + path.polarization[-1]) / 2
-    for axis, style in enumerate(("-.", "--", "-")):
-        lower.plot(path.distance, (path.polarization[:, axis] - middle[axis]) * E_PER_A2, style, marker="o", markersize=3, linewidth=1.2,
-                   label=f"$P_{'xyz'[axis]}$")  # fmt: skip
-    lower.axhline(0.0, color="0.7", linewidth=0.7, zorder=0)
-    lower.set(xlabel="distance along the path (Å)", ylabel="polarization (C/m²)\nfrom the middle of the ends")
-    lower.legend(frameon=False, ncols=3)
-    for axes in (upper, lower):
-        axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    with journal():
+        drawn, (upper, lower) = figure(2, 1, height=110, sharex=True)
+        energy_path(upper, path.distance, path.energies).set(xlabel="")
+        # Relative to the middle of the ends, on whatever branch the path lies.
+        middle = (path.polarization[0] + path.polarization[-1]) / 2
+        for axis, style in enumerate(("-.", "--", "-")):
+            component = (path.polarization[:, axis] - middle[axis]) * E_PER_A2
+            lower.plot(path.distance, component, style, marker="o", label=f"$P_{'xyz'[axis]}$")
+        lower.axhline(0.0, color="0.7", linewidth=0.7, zorder=0)
+        lower.set(xlabel="distance along the path (Å)", ylabel="polarization (C/m²)\nfrom the middle of the ends")
+        lower.legend(ncols=3)
+    return drawn

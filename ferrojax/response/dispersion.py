@@ -12,11 +12,11 @@ import numpy as np
 import spglib
 import yaml
 from jaxtyping import Float
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_bytes, write_text
+from ferrojax.files import write_text
+from ferrojax.plotting import bands as draw_bands
+from ferrojax.plotting import figure, journal, save
 from ferrojax.response.phonons import Phonons
 
 SYMPREC = 1e-3  # Å
@@ -50,23 +50,13 @@ class Bands:
 
     def plot(self, path: str | Path, dos: Dos | None = None, title: str = "") -> None:
         """PNG or PDF of the bands and, beside them, the density of states."""
-        figure = Figure(figsize=(6.5 if dos else 5.2, 3.8), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes, *other = figure.subplots(1, 2 if dos else 1, sharey=True, squeeze=False, width_ratios=(4, 1) if dos else None)[0]
-        for distance, frequencies in zip(self.distance, self.frequencies):
-            axes.plot(distance, frequencies, color="C0", linewidth=0.9)
-        ends, names = _ticks(self)
-        axes.set_xticks(ends, names)
-        for end in ends:
-            axes.axvline(end, color="0.85", linewidth=0.7, zorder=0)
-        axes.axhline(0, color="0.6", linewidth=0.7, zorder=0)
-        axes.set(xlim=(ends[0], ends[-1]), ylabel="frequency (THz), imaginary below 0", title=title)
-        if dos:
-            other[0].fill_betweenx(dos.frequency, dos.density, color="C0", alpha=0.4, linewidth=0)
-            other[0].set(xlabel="DOS (1/THz)", xlim=(0, None))
-        stream = io.BytesIO()
-        figure.savefig(stream, dpi=200, format=Path(path).suffix[1:] or "png")
-        write_bytes(Path(path), stream.getvalue())
+        with journal():
+            drawn, panels = figure(1, 2 if dos else 1, height=75, sharey=True, squeeze=False, width_ratios=(3, 1) if dos else None)
+            draw_bands(panels[0, 0], self.distance, self.frequencies, *_ticks(self)).set_title(title)
+            if dos:
+                panels[0, 1].fill_betweenx(dos.frequency, dos.density, alpha=0.4, linewidth=0)
+                panels[0, 1].set(xlabel="DOS (1/THz)", xlim=(0, None))
+            save(drawn, path)
 
 
 @dataclass(frozen=True)
