@@ -7,12 +7,19 @@ from typing import ClassVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
+from lead_titanate import MODEL
 
+from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.pto_test.crystal import SITES
 
 EDGES = np.array([3.9, 3.9, 4.2])  # Å, where the box is at rest
 SHIFTS = np.array([0.0, 0.2, -0.2, -0.15, -0.15])  # Å along z, where the sublattices are at rest
 STIFFNESS, ELASTIC = 5.0, 8.0  # eV/Å²; of a site, and of an edge
+
+
+def trained() -> Calculator:
+    """The trained potential of tests/lead_titanate.py as ASE calculator."""
+    return FerrojaxCalculator.from_path(MODEL)
 
 
 class Crystal(Calculator):

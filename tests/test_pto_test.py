@@ -322,7 +322,7 @@ def test_a_ferrojax_model_and_the_same_as_ase_calculator(tmp_path):
     """Two relaxations and two integrators of one potential: cell, barrier and phonons agree; a run stopped half way goes on."""
     settings = TINY | {"npt": {"temperatures_K": [300]}, "dynamics": TINY["dynamics"] | {"precision": "float64"}}
     config = PtoTestConfig.model_validate(settings)
-    ours, theirs = JaxPotential(MODEL, "float64"), AsePotential("ferrojax:FerrojaxCalculator.from_path", {"path": str(MODEL)})
+    ours, theirs = JaxPotential(MODEL, "float64"), AsePotential("pto_crystal:trained", {})
     one = run_test(ours, tmp_path / "one", config, ["statics", "phonons", "npt", "efficiency"])
     other = run_test(theirs, tmp_path / "other", config, ["statics", "phonons"])
     for key, digits in (("a", 2e-3), ("c", 2e-3)):

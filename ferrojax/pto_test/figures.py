@@ -35,12 +35,12 @@ def draw_heating(path: Path, npt: Runs, nvt: Runs, criteria: Criteria, start: di
         ratio.set(ylabel="c/a")
         _polarizations(polar, npt, nvt)
         for axes, title in zip((lengths, ratio, polar), ("(a) constant stress", "(b) constant stress", "(c) polarization")):
-            axes.set(xlabel="T (K)")
+            axes.set(xlabel="T (K)", xlim=(-40, 1.05 * max(run["temperature_K"] for run in npt + nvt)))
             axes.set_title(title, loc="left")
             axes.spines["right"].set_visible(False)
             _lost(axes, npt)
             if axes.get_legend_handles_labels()[1]:
-                axes.legend(fontsize=7)
+                axes.legend(fontsize=7, loc="best")
         _save(figure, path)
 
 
@@ -52,8 +52,8 @@ def draw_efficiency(path: Path, timings: Runs) -> None:
         good = [run for run in timings if run["status"] == "finished"]
         sizes = sorted({run["atoms"] for run in good})
         times = [float(np.median([run["us_per_atom_step"] for run in good if run["atoms"] == size])) for size in sizes]
-        axes.loglog(sizes, times, "o-", color=BLUE, markersize=4)
-        axes.set(xlabel="atoms", ylabel="time (µs/atom/step)")
+        axes.semilogx(sizes, times, "o-", color=BLUE, markersize=4)
+        axes.set(xlabel="atoms", ylabel="time (µs/atom/step)", ylim=(0, None))
         axes.spines["right"].set_visible(False)
         _save(figure, path)
 
@@ -62,7 +62,9 @@ def _polarizations(axes: Any, npt: Runs, nvt: Runs) -> None:
     """From Born charges, and where the model has one its own."""
     for runs, colour, marker, name in ((npt, BLUE, "o", "constant stress"), (nvt, RED, "s", "experimental cell")):
         _points(axes, runs, "Pz", colour, marker, name)
-        _points(axes, runs, "dipole_Pz", colour, marker, f"{name}, model's dipole", linestyle="--")
+        _points(axes, runs, "dipole_Pz", colour, marker, None, linestyle="--")
+    if any("dipole_Pz" in run.get("means", {}) for run in npt + nvt):
+        axes.plot([], [], "--", color=GREY, label="model's dipole")
     axes.axhline(0, color=GREY, linewidth=0.6)
     axes.set(ylabel="P$_z$ (C/m²)")
 

@@ -100,7 +100,7 @@ class Bench:
         bands = phonon_bands(self._at_rest(phase), self.potential.forces(), self.config.phonons)
         bands.save(self.folder / "phonons" / f"{phase}.csv")
         bands.save(self.folder / "phonons" / f"{phase}-band.yaml")
-        bands.plot(self.folder / "phonons" / f"{phase}.png", title=f"{phase} PbTiO$_3$, {self.potential.name}")
+        bands.plot(self.folder / "phonons" / f"{phase}.png", title=f"{phase} PbTiO$_3$")
         return summary(bands)
 
     def _run(self, ensemble: Npt | Nvt, kelvin: float) -> dict[str, Any]:
