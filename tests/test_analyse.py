@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pandas
 import pytest
+from lead_titanate import MODEL
 from perovskites import crystal, trajectory, write_dump, write_h5md
 from test_local import brute_force
 
@@ -154,3 +155,19 @@ def test_bad_arguments_are_one_sentence(folder, tmp_path, capsys):
     assert "the frame has 60 atoms, the reference 40" in capsys.readouterr().err
     assert not (tmp_path / "out" / "series.csv").exists() and not list((tmp_path / "out").glob("*maps*"))
     assert json.dumps(sorted(x.name for x in (tmp_path / "out").iterdir())) == "[]"  # nothing half-written
+
+
+@pytest.mark.slow  # compiles Born charges of a potential
+def test_a_model_brings_its_own_charges(tmp_path):
+    """Near the reference its Born charges there and its dipoles in the frame give the same map."""
+    start = crystal((2, 1, 1), a=(3.9, 3.9, 4.0))
+    moved = start.copy()
+    moved.positions += np.random.default_rng(0).normal(0, 2e-3, moved.positions.shape)
+    ase.io.write(tmp_path / "start.traj", start)
+    ase.io.write(tmp_path / "run.traj", [moved])
+    found = []
+    for kind in ("born", "model"):
+        assert analyse(tmp_path, "run.traj", "--model", MODEL, "--charges", kind) == 0
+        found.append(pandas.read_csv(tmp_path / "out-run.traj" / "series.csv").filter(like="P_").to_numpy()[0, :3])
+    assert np.abs(found[0]).max() > 1e-3  # C/m²
+    np.testing.assert_allclose(*found, atol=0.02 * np.abs(found[0]).max())  # second order in displacements of a percent of a bond

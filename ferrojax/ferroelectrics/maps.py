@@ -111,5 +111,5 @@ def stored_moments() -> AtomicDipoles:
 
 
 def model_moments(model: Model, params: Any) -> AtomicDipoles:
-    """The model's own dipoles in each frame, as ``learned_dipoles`` has them."""
-    return lambda frame, u: learned_dipoles(model, params, model.prepare(frame.to_ase(), frame.positions.dtype), u)
+    """The model's own dipoles in each frame, as ``learned_dipoles`` has them, in single precision."""
+    return lambda frame, u: learned_dipoles(model, params, model.prepare(frame.to_ase()), u)
