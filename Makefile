@@ -13,7 +13,7 @@ ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 XLA_FLAGS="--xla_
 PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench docs docs-serve docs-pages format lock clean
+.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench notebooks docs docs-serve docs-pages format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -58,6 +58,9 @@ format: $(STAMP) ## let ruff mend what it can
 
 bench: $(STAMP) ## time per atom of both presets, 40 to 40,000 atoms
 	$(BIN)/python benchmarks/potential.py
+
+notebooks: $(STAMP) ## run notebooks/ and store their output
+	JAX_PLATFORMS=cpu $(BIN)/python tools/notebooks.py
 
 docs: $(STAMP) ## the documentation site, site/index.html; a broken link stops it
 	$(BIN)/mkdocs build --quiet --clean
