@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from common import read_configuration
 from loop import RUNS, UP, drive
-from matplotlib.figure import Figure
 
+from ferrojax import plotting
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import coercive_field
@@ -66,16 +66,14 @@ def report(settings: dict, branches: list[tuple[np.ndarray, np.ndarray]], folder
 
 
 def draw(settings: dict, branches: list[tuple[np.ndarray, np.ndarray]], path: Path) -> None:
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    for k, (seed, (field, polarization)) in enumerate(zip(settings["seeds"], branches)):
-        axes.plot(field / KV_PER_CM, polarization, color=f"C{k}", lw=0.8, label=f"run {seed}")
-        axes.plot(-field / KV_PER_CM, -polarization, color=f"C{k}", lw=0.8, ls=":")
-    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
-    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
-    axes.set(xlabel="E (kV/cm); dotted: by inversion", ylabel="P (C/m²)", title=settings["title"])
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        for k, (seed, (field, polarization)) in enumerate(zip(settings["seeds"], branches)):
+            plotting.loop(axes, field / KV_PER_CM, polarization, color=plotting.PALETTE[k], linewidth=0.8, label=f"run {seed}")
+            axes.plot(-field / KV_PER_CM, -polarization, ":", color=plotting.PALETTE[k], linewidth=0.8)
+        axes.set_xlabel("E (kV/cm); dotted: by inversion")
+        axes.legend(loc=(0.2, 0.4))
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import parameters, read_configuration
 
-from ferrojax import effective
+from ferrojax import effective, plotting
 from ferrojax.dynamics import Langevin, Output, Triangle, run
 from ferrojax.dynamics.records import Records
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
@@ -91,22 +91,17 @@ def report(settings: dict, loops: dict[float, list[Hysteresis]], folder: Path) -
         keep = max(1, len(repeats[0].field) // 1000)
         writer.writerows((kelvin, f"{e:.4f}", f"{p:.6f}") for e, p in zip(repeats[0].field[::keep], repeats[0].polarization[::keep]))
     write_text(folder / "loops.csv", text.getvalue())
-    draw(settings, loops, folder / "loops.png")
+    draw(loops, folder / "loops.png")
 
 
-def draw(settings: dict, loops: dict[float, list[Hysteresis]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    for k, (kelvin, repeats) in enumerate(loops.items()):
-        first = repeats[0]
-        axes.plot(first.field[first.cycle >= 0], first.polarization[first.cycle >= 0], color=f"C{k}", lw=0.8, label=f"{kelvin:g} K")
-    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
-    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
-    axes.set(xlabel="E (kV/cm)", ylabel="P (C/m²)", title=settings["title"])
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+def draw(loops: dict[float, list[Hysteresis]], path: Path) -> None:
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        for colour, (kelvin, repeats) in zip(plotting.PALETTE, loops.items()):
+            whole = repeats[0].cycle >= 0
+            plotting.loop(axes, repeats[0].field[whole], repeats[0].polarization[whole], color=colour, linewidth=0.8, label=f"{kelvin:g} K")
+        axes.legend()
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -140,17 +140,13 @@ def save_loop(folder: Path, loop: Hysteresis) -> None:
 
 def draw_loop(path: Path, loop: Hysteresis) -> None:
     """P against E, the first quarter of a period dashed."""
-    from matplotlib.figure import Figure
+    from ferrojax import plotting
 
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axes = figure.subplots()
-    first = loop.cycle < 0
-    axes.plot(loop.field[first], loop.polarization[first], "--", color="0.6", lw=1)
-    axes.plot(loop.field[~first], loop.polarization[~first], color="C0", lw=1)
-    axes.axhline(0, color="0.8", lw=0.6, zorder=0)
-    axes.axvline(0, color="0.8", lw=0.6, zorder=0)
-    axes.set(xlabel="E (kV/cm)", ylabel="P (C/m²)", title=f"area {loop.area:.3g} MJ/m³ a cycle")
-    figure.savefig(path, dpi=150)
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        plotting.loop(axes, loop.field, loop.polarization, loop.cycle < 0)
+        axes.set_title(f"area {loop.area:.3g} MJ/m³ a cycle")
+        plotting.save(figure, path)
 
 
 def _circulation(height: np.ndarray, along: np.ndarray, inside: np.ndarray) -> float:
