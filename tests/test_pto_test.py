@@ -157,7 +157,13 @@ REENTRANT = ("tetragonal to cubic at 450 K", "cubic to tetragonal at 550 K", "te
 def test_verdicts(ratios, lost, passed, words):
     found = judge(runs(ratios, lost), np.arange(300.0, 801, 100), None, PtoTestConfig().criteria)
     assert tuple(v.passed for v in found[:3]) == passed and found[1].found == words
-    assert found[3].passed is None and found[3].word == "not tested"
+    assert found[3].passed is None and found[3].word == "undecided"
+
+
+def test_a_scan_too_coarse_for_the_limits_decides_nothing():
+    coarse = [run | {"temperature_K": kelvin} for run, kelvin in zip(runs([1.05, 1.0, 1.0]), (300.0, 600.0, 900.0))]
+    found = judge(coarse, (300.0, 600.0, 900.0), None, PtoTestConfig().criteria)[1]
+    assert found.passed is None and found.found == "450 ± 150 K"
 
 
 def test_verdict_on_phonons_and_melting():

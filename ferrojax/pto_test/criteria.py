@@ -15,7 +15,7 @@ Runs = Sequence[dict[str, Any]]  # temperature_K, status, message and, if finish
 
 @dataclass(frozen=True)
 class Verdict:
-    """passed: None where the runs it needs have not been made. found: the numbers, in words."""
+    """passed: None where the runs made do not decide it. found: the numbers, in words."""
 
     criterion: str
     passed: bool | None
@@ -24,7 +24,7 @@ class Verdict:
     @property
     def word(self) -> str:
         """For tables."""
-        return {True: "pass", False: "FAIL", None: "not tested"}[self.passed]
+        return {True: "pass", False: "FAIL", None: "undecided"}[self.passed]
 
 
 def judge(npt: Runs, planned: Sequence[float], phonons: dict[str, Any] | None, criteria: Criteria) -> list[Verdict]:
@@ -65,7 +65,9 @@ def _transition(npt: Runs, planned: Sequence[float], criteria: Criteria) -> Verd
         return Verdict(name, False, listed or f"{phases[0]} from {kelvins[0]:g} to {kelvins[-1]:g} K")
     middle = found[0][2]
     half = min(abs(middle - kelvin) for kelvin in kelvins)
-    return Verdict(name, bool(low <= middle <= high), f"{middle:g} ± {half:g} K")
+    # A bracket across a limit, of a coarse scan, decides nothing.
+    within, outside = low <= middle - half and middle + half <= high, middle + half <= low or middle - half >= high
+    return Verdict(name, bool(within) if within or outside else None, f"{middle:g} ± {half:g} K")
 
 
 def _melting(npt: Runs, planned: Sequence[float], criteria: Criteria) -> Verdict:
