@@ -47,6 +47,7 @@ def test_swaps_leave_the_product_of_two_distributions_alone():
     assert swap_exponent(own, other, np.array([2, 0, 1]), np.array([0]))[0] == pytest.approx((0.4 - 1.0) + (0.0 + 2.0))
 
 
+@pytest.mark.slow
 def test_a_swap_of_temperature_field_and_stress():
     """Kinetic energy and rate of the cell scale with T, chains with their mass; forces and energy are those of the new field."""
     model = ToyModel()

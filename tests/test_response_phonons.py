@@ -133,6 +133,7 @@ def test_bands_and_density_of_states(tmp_path):
     assert (tmp_path / "bands.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_phonopy_opens_our_files(tmp_path):
     """Its frequencies from POSCAR, FORCE_CONSTANTS and BORN are ours at waves of the supercell, and at Γ along any direction."""
     model, _, _ = zincblende()

@@ -41,7 +41,7 @@ def with_field_of_the_wave(model, atoms, response, q):
     return np.asarray(response.force_constants) + strength * np.einsum("ia,jb->iajb", charge.conj(), charge)
 
 
-@pytest.mark.parametrize("name", ["toy", "fast", pytest.param("accurate", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["toy", *(pytest.param(name, marks=pytest.mark.slow) for name in ("fast", "accurate"))])
 def test_waves_are_those_of_a_supercell(name):
     """Forces on and dipole of a wave of random complex amplitude in three cells; the charge is that of the dipole; Φ is Hermitian."""
     model, params, atoms, _, response_at = waves(name)
