@@ -92,7 +92,8 @@ def flexoelectricity(
 ) -> LongWave:
     """``long_wave`` of a relaxed state as a function of strain, field and parameters, the atoms following (see ``settle``).
 
-    state: of ``with_images``, at rest at the values given. The field is the reduced one (see ``make_enthalpy``).
+    state: of ``with_images``, at rest at the values given: its derivatives there are those of the relaxed crystal, but at another strain
+    or field the atoms are not relaxed again. The field is the reduced one (see ``make_enthalpy``).
     """
     settled = settle(_enthalpy(model), params, state, strain, field)
     strained = apply_strain(state.at(settled.coordinates), settled.strain)
