@@ -14,6 +14,7 @@ from ferrojax.effective import strain_tensor
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import linear, relax
 from ferrojax.equilibrium.implicit import settle, settled_enthalpy
+from ferrojax.equilibrium.linear import require_finite
 from ferrojax.equilibrium.stability import check_settled
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths import activation, barrier
@@ -186,6 +187,22 @@ def test_wrong_shapes_are_refused():
     ):
         with pytest.raises(FerrojaxError, match=words):
             settle(one_cell(), params, state, **({"strain": strain, "field": NO_FIELD} | change))
+
+
+def test_a_state_that_is_not_relaxed_there_gives_nothing():
+    """At another strain or field than that of the relaxation there are forces, and no number that could be taken for a response."""
+    params = effective.load_parameters("pbtio3-lda")
+    state, strain = well(params, (0, 0, 1))
+
+    def mode(strain, field):
+        return settle(one_cell(), params, state, strain, field).coordinates[0, 2]
+
+    slopes = jax.jit(jax.grad(mode, argnums=(0, 1)))
+    require_finite("slopes", *slopes(strain, NO_FIELD))
+    for elsewhere in ((strain + 0.01 * jnp.eye(3), NO_FIELD), (strain, NO_FIELD + 0.01)):
+        assert np.isnan(mode(*elsewhere))
+        with pytest.raises(FerrojaxError, match="was not relaxed at the strain and field given"):
+            require_finite("slopes", *slopes(*elsewhere))
 
 
 @pytest.mark.slow

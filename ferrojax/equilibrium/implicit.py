@@ -16,7 +16,7 @@ from ferrojax.effective.lattice import LatticeState, strain_tensor
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.equilibrium.inputs import checked
 from ferrojax.equilibrium.linear import solve_symmetric
-from ferrojax.equilibrium.stability import null_space
+from ferrojax.equilibrium.stability import FORCE_LIMIT, null_space
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State, strain_length
 
@@ -46,8 +46,9 @@ def settle(
         strain: (3, 3), of the state, whose components that are not free are held. field: (3,), V/Å. free: Voigt components (0 to 5 for
             xx yy zz yz xz xy) that follow. stress: (3, 3), outside, eV/Å³, tension positive, per area of the state's own cell.
 
-    Common displacements that cost nothing are projected out. The solve is dense up to 3000 unknowns, then GMRES; where it has not
-    converged the derivatives are NaN (see ``require_finite``), for inside a compiled function nothing can be raised.
+    Common displacements that cost nothing are projected out. The solve is dense up to 3000 unknowns, then GMRES. Inside a compiled
+    function nothing can be raised: where the solve has not converged the derivatives are NaN, and of a state with a force above
+    1e-4 eV/Å at these values so is everything (see ``require_finite``).
 
     Raises FerrojaxError for arrays of another shape and for Voigt components that are none.
     """
@@ -110,7 +111,10 @@ def _root(enthalpy, free, params, state: State | LatticeState, strain, field, lo
 
         return solve_symmetric(operator, without(y))
 
-    return jax.lax.custom_root(slope, jax.lax.stop_gradient(start), lambda _, guess: guess, solve)
+    def at_rest(residual: Any, guess: Array) -> Array:
+        return jnp.where(jnp.max(jnp.abs(residual(guess))) < FORCE_LIMIT, guess, jnp.nan)
+
+    return jax.lax.custom_root(slope, jax.lax.stop_gradient(start), at_rest, solve)
 
 
 def _value(enthalpy, free, x: Array, params, state: State | LatticeState, strain, field, load) -> Array:
