@@ -1,0 +1,87 @@
+"""Energies and widths of the domain walls of PbTiO3 by a trained potential.
+
+    python experiments/minimalist/walls.py experiments/minimalist/titanates-walls.yaml
+
+Bulk, then two walls in each cell, relaxed with the cell held (it is the mean of both domains, so the walls are free of stress).
+The folder of the configuration's name gets summary.json, walls.csv and walls.png.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import yaml
+from ase import Atoms
+
+from ferrojax import load_model, make_enthalpy, plotting, relax
+from ferrojax.ferroelectrics import local, structures, walls
+from ferrojax.ferroelectrics.cells import find_cells
+from ferrojax.ferroelectrics.structures.perovskite import species
+from ferrojax.files import write_text
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def main() -> None:
+    jax.config.update("jax_enable_x64", True)
+    source = Path(sys.argv[1])
+    settings, folder = yaml.safe_load(source.read_text()), source.with_suffix("")
+    model, params, _ = load_model(ROOT / settings["model"])
+    enthalpy = make_enthalpy(model)
+
+    def relaxed(atoms: Atoms, cell: bool) -> tuple[Atoms, float]:
+        state = model.prepare(atoms, np.float64, skin=1.0)
+        found = relax(enthalpy, params, state, cell=cell, force_tolerance=settings["force_tolerance_eV_per_A"], max_steps=3000)
+        return found.state.to_ase(), float(found.energy)
+
+    start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
+    bulk, energy = relaxed(start, True)
+    rows, profiles = [], {}
+    for case in settings["walls"]:
+        built, reference = structures.domain_wall(bulk, settings["formula"], case["angle"], case["cells"], centre=case["centre"])
+        found, whole = relaxed(built, False)
+        area = float(np.linalg.norm(np.cross(found.cell[1], found.cell[2])))
+        gamma = walls.wall_energy(whole, energy * len(found) / len(bulk), area)
+        moved = structures.displacements(found, reference)
+        name = f"{case['angle']}° {case['centre']}"
+        profiles[name] = (found, moved, reference)
+        rows.append({"wall": name, "atoms": len(found), "energy_mJ_per_m2": round(gamma, 2), "reference": case["reference"]})
+        print(rows[-1], flush=True)
+    record(settings, bulk, rows, folder)
+    draw(settings, profiles, folder / "walls.png")
+
+
+def record(settings: dict, bulk: Atoms, rows: list[dict], folder: Path) -> None:
+    summary = {"settings": settings, "bulk_cell_A": bulk.cell.lengths().round(5).tolist(), "walls": rows}
+    write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_text(folder / "walls.csv", text.getvalue())
+
+
+def draw(settings: dict, profiles: dict, path: Path) -> None:
+    """How far each B atom is from the middle of its oxygens, in the direction that switches, across each cell."""
+    a, b = species(settings["formula"])[:2]
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        for name, (atoms, moved, reference) in profiles.items():
+            cells = find_cells(reference, a, b)
+            off = local.off_centring(cells, moved)[1]
+            x = (atoms.positions[cells.b] @ np.linalg.inv(atoms.cell.array))[:, 0] % 1.0 * atoms.cell.lengths()[0]
+            order = np.argsort(x)
+            axes.plot(x[order], off[order, int(off.std(0).argmax())], "o-", label=name)
+        axes.set(xlabel="x (Å)", ylabel=f"off-centring of {b} (Å)")
+        axes.legend(loc="lower right")
+        plotting.save(figure, path)
+
+
+if __name__ == "__main__":
+    main()
