@@ -79,7 +79,7 @@ def draw(settings: dict, profiles: dict, path: Path) -> None:
             order = np.argsort(x)
             axes.plot(x[order], off[order, int(off.std(0).argmax())], "o-", label=name)
         axes.set(xlabel="x (Å)", ylabel=f"off-centring of {b} (Å)")
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right")
         plotting.save(figure, path)
 
 
