@@ -45,8 +45,8 @@ def require_finite(what: str, *arrays: Any) -> None:
         if bad:
             raise FerrojaxError(
                 f"{what}: {bad} of {np.size(array)} numbers are not finite: the linear solve has not converged to a relative residual of "
-                f"{_tolerance(np.asarray(array).dtype):.1g}, or the input held NaN; the state was not relaxed at the strain and field given, "
-                "a mode is nearly without stiffness (see soft_mode), or float64 is not enabled."
+                f"{_tolerance(np.asarray(array).dtype):.1g}, or the input held NaN; the state was not relaxed at the strain and "
+                "field given, a mode is nearly without stiffness (see soft_mode), or float64 is not enabled."
             )
 
 
