@@ -100,6 +100,7 @@ def against_a_field(**constraints):
     return Problem(double_well, base, [variable], {"well": WELLS["well"]}, lambda here: here.field("well")[2], constraints)
 
 
+@pytest.mark.slow
 def test_a_path_that_loses_its_minimum_names_the_soft_mode():
     with pytest.raises(FerrojaxError, match=r"no optimum inside the stable region.*softest mode of well .* eV/Å².*here\.stiffness"):
         optimise(against_a_field(), max_steps=4)

@@ -48,6 +48,7 @@ def config(model, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_md_writes_and_goes_on(config, tmp_path, capsys):
     (tmp_path / "md.yaml").write_text(yaml.safe_dump(config))
     assert cli.main(["md", str(tmp_path / "md.yaml")]) == 0

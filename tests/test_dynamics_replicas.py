@@ -38,6 +38,7 @@ def same_as_alone(fleet, index, alone, atol=1e-9):
     np.testing.assert_allclose(fleet.state.cell[index], alone.state.cell, atol=atol)
 
 
+@pytest.mark.slow
 def test_temperatures_and_fields_each_as_alone(relaxed):
     """A small skin: every replica is rebuilt several times, at its own steps."""
     state = MODEL.prepare(relaxed, skin=0.15)
@@ -81,6 +82,7 @@ def test_going_on_equals_going_through(relaxed):
     assert alone.records.step.tolist() == [45]
 
 
+@pytest.mark.slow
 def test_one_that_blows_up_is_named_and_the_others_go_on(relaxed):
     seen = []
     with pytest.warns(UserWarning, match=r"replica 1 \(.*temperature=1\.e\+08\): at step 1 .*an atom jumps"):

@@ -125,7 +125,7 @@ def toy_samples(constant_stress):
     return enthalpy, params, collect(enthalpy, params, state, positions, field, 900.0, cells=cells, stress=stress), field, stress
 
 
-@pytest.mark.parametrize("constant_stress", [False, True])
+@pytest.mark.parametrize("constant_stress", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_derivatives_against_finite_differences(constant_stress, claim):
     """Away from the conditions of the samples, for a mixture of energy, dipole and cell."""
     enthalpy, params, samples, field, stress = toy_samples(constant_stress)

@@ -184,6 +184,7 @@ def test_response_tensors_are_second_derivatives(claim):
     claim("C-response", max(abs(found[name][i] / value - 1) for name, entries in RESPONSE.items() for i, value in entries.items()))
 
 
+@pytest.mark.slow
 def test_gradients_of_relaxed_quantities(claim):
     """Well depth by strain and wall energy by every parameter, without differentiating the solver.
 

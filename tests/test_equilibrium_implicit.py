@@ -116,6 +116,7 @@ def test_all_second_derivatives_of_a_barrier_against_reconverged_ones():
         assert second == pytest.approx(float(step @ curvature @ step), rel=2e-5)
 
 
+@pytest.mark.slow
 def test_activation_is_the_difference_of_the_ends():
     params, (low, _), (high, strain) = rhombohedral_and_saddle()
     ends = [relaxed_at(params, strain, NO_FIELD, state) for state in (low, high)]

@@ -33,7 +33,8 @@ def well(direction, params):
     return Point(effective.prepare(params, found.state), found.strain)
 
 
-@pytest.mark.parametrize("method", ["neb", pytest.param("string", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["neb", "string"])
 def test_rhombohedral_barrier_with_a_free_cell(method, claim):
     """R-O-R' of a single cell: three modes and six strains, by a path from one well to the other."""
     params = titanate()

@@ -84,6 +84,7 @@ def test_film_alone_does_not_know_its_cell():
     assert (across.moment, across.rigidity) == pytest.approx((low.moment, low.rigidity), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_refuses_what_is_not_a_free_film():
     state = relaxed(1, 16.0)
     cases = [

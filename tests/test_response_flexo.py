@@ -190,6 +190,7 @@ def test_trained_potential_obeys_the_sum_rule():
     np.testing.assert_allclose([[by_waves[a][b] for b in voigt] for a in voigt], by_strain, atol=1e-6 * by_strain.max())
 
 
+@pytest.mark.slow
 def test_tensors_turn_with_the_crystal_and_obey_its_symmetry():
     """Zincblende (-43m): μ of rank four is that of a cube; a rotated crystal has the rotated tensor."""
     model, _ = zincblende()

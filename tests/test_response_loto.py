@@ -64,6 +64,7 @@ def check(measured, expected, lengths):
     return np.abs(deviation[-1]).max()
 
 
+@pytest.mark.slow
 def test_untrained_model(claim):
     model, params = random_model("fast")
     assert model.config.eps_inf > 1
