@@ -22,7 +22,7 @@ from ferrojax.potential.bundle import load_model
 from ferrojax.potential.model import Model
 from ferrojax.response.first import born_charges, eps_inf
 from ferrojax.state import State, from_ase
-from ferrojax.topology import is_valid, rebuild
+from ferrojax.topology import carry_over, rebuild
 
 
 class FerrojaxCalculator(Calculator):
@@ -121,8 +121,7 @@ class FerrojaxCalculator(Calculator):
         new = from_ase(atoms, self.dtype, self.source)
         old = self.state
         if old is not None and np.array_equal(old.numbers, new.numbers):
-            state = new.replace(topology=old.topology)
-            self.state = state if bool(_is_valid(state)) else rebuild(state)
+            self.state = carry_over(new, old)
         else:
             slots = None if old is None else old.topology.mask.shape[1]
             state = self.model.prepare(new, skin=self.skin, slots=slots, name=self.source)
@@ -134,9 +133,6 @@ class FerrojaxCalculator(Calculator):
         if missing:
             raise FerrojaxError(f"{self.source}: the data set has no reference energy for {missing}; pass dataset='' to leave them out.")
         return float(sum(self.references[s] for s in self.atoms.symbols)) if self.references else 0.0
-
-
-_is_valid = jax.jit(is_valid)
 
 
 def _enthalpy(model: Model, boundary: Boundary) -> Callable:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import struct
@@ -122,6 +123,15 @@ def rebuild(state: State) -> State:
     return state.replace(topology=old.layout.divide(new, state))
 
 
+def carry_over(new: State, old: State) -> State:
+    """``new`` with the topology of an earlier state of the same atoms: as it is while valid, else made anew in the same shapes.
+
+    So functions compiled for the one serve the other.
+    """
+    state = new.replace(topology=_require(old))
+    return state if bool(_is_valid(state)) else rebuild(state)
+
+
 def is_valid(state: State) -> Bool[Array, ""]:
     """True while the topology holds every pair within the cutoff; jit-safe.
 
@@ -141,6 +151,9 @@ def is_valid(state: State) -> Bool[Array, ""]:
     lengths = jnp.linalg.norm(state.cell, axis=1) * topology.k_cutoff / (2 * np.pi)
     covered = jnp.all(lengths < jnp.asarray(topology.kgrid, lengths.dtype) + 1) | (topology.k_cutoff == 0)
     return listed & covered & ~topology.overflow
+
+
+_is_valid = jax.jit(is_valid)
 
 
 def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:

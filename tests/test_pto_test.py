@@ -25,10 +25,9 @@ from ferrojax.pto_test.config import read_config
 from ferrojax.pto_test.criteria import judge
 from ferrojax.pto_test.jax_potential import JaxPotential, cell_period
 from ferrojax.pto_test.models import ModelFailure, Plan
-from ferrojax.pto_test.phonons import PER_CM
 from ferrojax.pto_test.series import COLUMNS, Scale, averages, trouble
 from ferrojax.quickstart.statics import perovskite
-from ferrojax.units import BOLTZMANN, E_PER_A2, FEMTOSECOND, THZ
+from ferrojax.units import BOLTZMANN, E_PER_A2, FEMTOSECOND, PER_CM, THZ
 
 NOMINAL = np.array([[2.0], [4.0], [-2.0], [-2.0], [-2.0]]) * np.ones(3)
 REPEAT = (2, 2, 2)

@@ -10,36 +10,21 @@ summary.json, vortices.extxyz and vortices.png.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
-import jax
 import numpy as np
-import yaml
-from ase import Atoms
 from ase.io import write
+from common import read_configuration
 
-from ferrojax import load_model, make_enthalpy, plotting, relax
+from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures, texture
 from ferrojax.ferroelectrics.cells import find_cells
 from ferrojax.ferroelectrics.structures.perovskite import species
 from ferrojax.files import write_text
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 def main() -> None:
-    jax.config.update("jax_enable_x64", True)
-    source = Path(sys.argv[1])
-    settings, folder = yaml.safe_load(source.read_text()), source.with_suffix("")
-    model, params, _ = load_model(ROOT / settings["model"])
-    enthalpy = make_enthalpy(model)
-
-    def relaxed(atoms: Atoms, cell: bool | np.ndarray) -> tuple[Atoms, float]:
-        state = model.prepare(atoms, np.float64, skin=1.0)
-        found = relax(enthalpy, params, state, cell=cell, force_tolerance=settings["force_tolerance_eV_per_A"], max_steps=5000)
-        return found.state.to_ase(), float(found.energy)
-
+    settings, folder, relaxed = read_configuration()
     formula, (nx, ny, nz) = settings["formula"], settings["cells"]
     upright = np.eye(3)  # the homogeneous crystal keeps right angles, as the textured one does
     one, single = relaxed(structures.polarize(structures.perovskite(formula, settings["a_A"]), settings["homogeneous_A"]), upright)

@@ -1,4 +1,4 @@
-"""Energies and widths of the domain walls of PbTiO3 by a trained potential.
+"""Energies and profiles of the domain walls of PbTiO3 by a trained potential.
 
     python experiments/minimalist/walls.py experiments/minimalist/titanates-walls.yaml
 
@@ -11,35 +11,21 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from pathlib import Path
 
-import jax
 import numpy as np
-import yaml
 from ase import Atoms
+from common import read_configuration
 
-from ferrojax import load_model, make_enthalpy, plotting, relax
+from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures, walls
 from ferrojax.ferroelectrics.cells import find_cells
 from ferrojax.ferroelectrics.structures.perovskite import species
 from ferrojax.files import write_text
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 def main() -> None:
-    jax.config.update("jax_enable_x64", True)
-    source = Path(sys.argv[1])
-    settings, folder = yaml.safe_load(source.read_text()), source.with_suffix("")
-    model, params, _ = load_model(ROOT / settings["model"])
-    enthalpy = make_enthalpy(model)
-
-    def relaxed(atoms: Atoms, cell: bool) -> tuple[Atoms, float]:
-        state = model.prepare(atoms, np.float64, skin=1.0)
-        found = relax(enthalpy, params, state, cell=cell, force_tolerance=settings["force_tolerance_eV_per_A"], max_steps=3000)
-        return found.state.to_ase(), float(found.energy)
-
+    settings, folder, relaxed = read_configuration()
     start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
     bulk, energy = relaxed(start, True)
     rows, profiles = [], {}

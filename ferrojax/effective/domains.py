@@ -17,9 +17,8 @@ from ferrojax.effective.lattice import LatticeState, Shape, check_shape, uniform
 from ferrojax.effective.params import HeffParams
 from ferrojax.effective.relax import LatticeRelaxation, minimise, stationary
 from ferrojax.errors import FerrojaxError
-from ferrojax.units import E_PER_A2, GPA
+from ferrojax.units import GPA, MILLIJOULE
 
-MILLIJOULE = 1e3 * E_PER_A2  # mJ/m² in one eV/Å²: 1 eV/Å² is 16.02 J/m²
 REACH = 0.7  # modes searched for a well, Å
 LENGTHS = np.linspace(0.0, REACH, 1401)
 DIRECTIONS = tuple(np.array(axis) / np.linalg.norm(axis) for axis in ((0, 0, 1), (0, 1, 1), (1, 1, 1)))

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 from jaxtyping import Float
 
-from ferrojax.enthalpy import make_enthalpy
+from ferrojax.enthalpy import shared_enthalpy
 from ferrojax.potential.model import Model
 from ferrojax.response.first import born_charges
 from ferrojax.state import State
@@ -36,7 +36,7 @@ def model_born_charges(model: Model, params: Any, reference: Atoms) -> Float[np.
     """Born charges of each atom of a reference structure, e, in double precision: for maps of small displacements from it."""
     with jax.enable_x64(True):
         state = model.prepare(reference, np.float64)
-        return np.asarray(born_charges(make_enthalpy(model), params, state, jnp.zeros(3)))
+        return np.asarray(born_charges(shared_enthalpy(model), params, state, jnp.zeros(3)))
 
 
 @partial(jax.jit, static_argnums=0)

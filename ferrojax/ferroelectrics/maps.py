@@ -19,7 +19,11 @@ from ferrojax.ferroelectrics.learned import learned_dipoles
 from ferrojax.ferroelectrics.local import cell_dipoles, dipoles, off_centring, tilts
 from ferrojax.ferroelectrics.order import antiphase, in_phase
 from ferrojax.potential.model import Model
+from ferrojax.state import State, from_ase
+from ferrojax.topology import carry_over
 from ferrojax.units import E_PER_A2
+
+SKIN = 0.5  # Å, of the neighbours a model sees from frame to frame
 
 AtomicDipoles = Callable[[Snapshot, np.ndarray], np.ndarray]  # of a frame and its displacements u, e Å
 
@@ -112,4 +116,13 @@ def stored_moments() -> AtomicDipoles:
 
 def model_moments(model: Model, params: Any) -> AtomicDipoles:
     """The model's own dipoles in each frame, as ``learned_dipoles`` has them, in single precision."""
-    return lambda frame, u: learned_dipoles(model, params, model.prepare(frame.to_ase()), u)
+    state: State | None = None
+
+    def of(frame: Snapshot, u: np.ndarray) -> np.ndarray:
+        nonlocal state
+        atoms = frame.to_ase()
+        # The shapes of the frame before, so that nothing is compiled again.
+        state = model.prepare(atoms, skin=SKIN) if state is None else carry_over(from_ase(atoms, np.float32), state)
+        return learned_dipoles(model, params, state, u)
+
+    return of

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ferrojax.analysis.series import FEWEST, correlation_time
-from ferrojax.effective.domains import MILLIJOULE
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.fitting import Estimate, least_squares
+from ferrojax.units import MILLIJOULE
 
 NARROWEST = 2.0  # planes that a domain needs between its walls
 METRE_PER_SECOND = 1e5  # in one Å/fs
@@ -140,8 +140,8 @@ def velocity(time: Float[np.ndarray, " frames"], position: Float[np.ndarray, " f
         raise FerrojaxError(f"velocity: {len(time)} frames; give at least {FEWEST}.")
     clock, x = np.asarray(time, float), np.asarray(position, float)
     clock = clock - clock.mean()
-    (slope, _) = least_squares("velocity", lambda s, a, b: a * s + b, clock, x, np.array([np.polyfit(clock, x, 1)[0], x.mean()]))
-    residual = x - np.polyval(np.polyfit(clock, x, 1), clock)
+    slope, middle = least_squares("velocity", lambda s, a, b: a * s + b, clock, x, np.array([np.polyfit(clock, x, 1)[0], x.mean()]))
+    residual = x - slope.value * clock - middle.value
     wider = np.sqrt(correlation_time(residual)) if residual.std() > 1e-12 * max(1.0, float(np.ptp(x))) else 1.0
     value, error, reach = slope.value, slope.error * wider, (slope.high - slope.value) * wider
     return Estimate(*(METRE_PER_SECOND * y for y in (value, error, value - reach, value + reach)))

@@ -14,6 +14,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.md.langevin import Langevin
 from ase.md.npt import NPT
+from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from jaxtyping import Float
 from tqdm import tqdm
 
@@ -52,7 +53,8 @@ class AseRun:
         self.step, self.rows = 0, np.zeros((0, len(COLUMNS)))
         saved = _read(self.path)
         if saved is None:
-            self.atoms.set_momenta(maxwell_boltzmann(self.atoms, plan.temperature, self.rng))
+            MaxwellBoltzmannDistribution(self.atoms, temperature_K=plan.temperature, rng=self.rng)
+            Stationary(self.atoms, preserve_temperature=False)
             self.motion = integrator(self.atoms, plan, self.rng)
         else:
             self._restore(saved)
@@ -115,13 +117,6 @@ class AseRun:
             for name in INNER:
                 setattr(self.motion, name, saved[f"npt_{name}"])
             self.motion.initialized = 1
-
-
-def maxwell_boltzmann(atoms: Atoms, temperature: float, rng: np.random.Generator) -> Float[np.ndarray, "atoms 3"]:
-    """Momenta in ASE's units at a temperature (K), the centre of mass at rest."""
-    mass = atoms.get_masses()[:, None]
-    momenta = rng.standard_normal((len(atoms), 3)) * np.sqrt(mass * units.kB * temperature)
-    return momenta - mass * momenta.sum(0) / mass.sum()
 
 
 def own_dipole(atoms: Atoms) -> Float[np.ndarray, " 3"] | None:

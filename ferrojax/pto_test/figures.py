@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from ferrojax.files import write_bytes
+from ferrojax.plotting import PAGE, figure, journal, save
+from ferrojax.plotting.style import BLUE, GREEN, GREY, RED
 from ferrojax.pto_test.config import Criteria
-from ferrojax.quickstart.figure import BLUE, GREEN, GREY, RED, STYLE
 
 Runs = list[dict[str, Any]]
 
 
 def draw_heating(path: Path, npt: Runs, nvt: Runs, criteria: Criteria, start: dict[str, Any] | None) -> None:
     """Lattice constants, c/a and P_z against temperature; crosses: runs that did not survive. ``start``: the relaxed cell, at 0 K."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(9.6, 3.2), layout="constrained")
-        lengths, ratio, polar = figure.subplots(1, 3)
+    with journal():
+        made, (lengths, ratio, polar) = figure(1, 3, width=PAGE, height=60)
         for key, colour, marker in (("a", BLUE, "o"), ("c", RED, "s")):
             _points(lengths, npt, key, colour, marker, key)
             if start and "a" in start:
@@ -36,26 +31,23 @@ def draw_heating(path: Path, npt: Runs, nvt: Runs, criteria: Criteria, start: di
         _polarizations(polar, npt, nvt)
         for axes, title in zip((lengths, ratio, polar), ("(a) constant stress", "(b) constant stress", "(c) polarization")):
             axes.set(xlabel="T (K)", xlim=(-40, 1.05 * max(run["temperature_K"] for run in npt + nvt)))
-            axes.set_title(title, loc="left")
-            axes.spines["right"].set_visible(False)
+            axes.set_title(title)
             _lost(axes, npt)
             if axes.get_legend_handles_labels()[1]:
-                axes.legend(fontsize=7, loc="best")
-        _save(figure, path)
+                axes.legend()
+        save(made, path)
 
 
 def draw_efficiency(path: Path, timings: Runs) -> None:
     """Time an atom and a step against the number of atoms."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(3.6, 2.8), layout="constrained")
-        axes = figure.subplots()
+    with journal():
+        made, axes = figure()
         good = [run for run in timings if run["status"] == "finished"]
         sizes = sorted({run["atoms"] for run in good})
         times = [float(np.median([run["us_per_atom_step"] for run in good if run["atoms"] == size])) for size in sizes]
         axes.semilogx(sizes, times, "o-", color=BLUE, markersize=4)
         axes.set(xlabel="atoms", ylabel="time (µs/atom/step)", ylim=(0, None))
-        axes.spines["right"].set_visible(False)
-        _save(figure, path)
+        save(made, path)
 
 
 def _polarizations(axes: Any, npt: Runs, nvt: Runs) -> None:
@@ -83,10 +75,3 @@ def _lost(axes: Any, runs: Runs) -> None:
     lost = [run["temperature_K"] for run in runs if run["status"] != "finished"]
     if lost:
         axes.plot(lost, np.zeros(len(lost)), "x", color="black", transform=axes.get_xaxis_transform(), clip_on=False, label="lost")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    stream = io.BytesIO()
-    FigureCanvasAgg(figure)
-    figure.savefig(stream, format="png", dpi=200)
-    write_bytes(path, stream.getvalue())

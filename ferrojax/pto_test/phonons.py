@@ -12,10 +12,10 @@ from jaxtyping import Float
 from ferrojax.errors import FerrojaxError
 from ferrojax.pto_test.config import PhononsSection
 from ferrojax.response.dispersion import Bands
+from ferrojax.units import PER_CM
 
 POINTS = {"Γ": (0, 0, 0), "X": (0, 0.5, 0), "M": (0.5, 0.5, 0), "Z": (0, 0, 0.5), "R": (0, 0.5, 0.5), "A": (0.5, 0.5, 0.5)}
 PATH = "ΓXMΓZRAZ"
-PER_CM = 33.35641  # 1 THz in 1/cm
 
 Forces = Callable[[Atoms], Float[np.ndarray, "atoms 3"]]
 
