@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ferrojax.electrostatics.boundary import Boundary
     from ferrojax.enthalpy import make_enthalpy
     from ferrojax.equilibrium import relax, relax_many, settle, settled_enthalpy, soft_mode
-    from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
+    from ferrojax.potential import Model, ModelConfig, load, preset, save_model
     from ferrojax.response.first import born_charges, chi_inf, energy_forces_stress, polarization, polarization_quantum
     from ferrojax.response.flexo import flexo_tensors
     from ferrojax.response.phonons import Phonons
@@ -55,7 +55,7 @@ _HOME = {
     "fit_reference_energies": "data",
     "flexo_tensors": "response.flexo",
     "from_ase": "state",
-    "load_model": "potential",
+    "load": "potential",
     "load_pbtio3": "data",
     "make_enthalpy": "enthalpy",
     "polarization": "response.first",
@@ -97,7 +97,7 @@ __all__ = [
     "fit_reference_energies",
     "flexo_tensors",
     "from_ase",
-    "load_model",
+    "load",
     "load_pbtio3",
     "make_enthalpy",
     "polarization",

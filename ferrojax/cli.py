@@ -154,7 +154,7 @@ def _add_train(commands: Any) -> None:
 
 def _add_evaluate(commands: Any) -> None:
     evaluate = _command(commands, "evaluate", "errors of a model on labelled data", EVALUATE, _evaluate)
-    evaluate.add_argument("--model", type=Path, required=True, help="model folder")
+    evaluate.add_argument("--model", type=Path, required=True, help="model folder, or the name of a shipped model")
     evaluate.add_argument(
         "--data", type=Path, nargs="+", required=True, metavar="PATH", help="extended XYZ, what ASE reads, DeePMD folders"
     )
@@ -174,7 +174,7 @@ def _add_barrier(commands: Any) -> None:
     barrier = _command(commands, "barrier", "switching path between two structures, its barrier and derivatives", BARRIER, _barrier)
     barrier.add_argument("initial", type=Path, metavar="INITIAL", help="structure, anything ASE reads")
     barrier.add_argument("final", type=Path, metavar="FINAL", help="structure with the same atoms in the same order")
-    barrier.add_argument("--model", type=Path, required=True, help="model folder")
+    barrier.add_argument("--model", type=Path, required=True, help="model folder, or the name of a shipped model")
     barrier.add_argument("--out", type=Path, default=Path("runs/barrier"), metavar="DIR", help="default runs/barrier")
     barrier.add_argument("--field", type=float, nargs=3, default=(0.0, 0.0, 0.0), metavar=("X", "Y", "Z"), help="V/Å")
     barrier.add_argument("--free", nargs="+", default=(), metavar="STRAIN", help="strains that follow, of xx yy zz yz xz xy (default none)")
@@ -188,7 +188,7 @@ def _add_barrier(commands: Any) -> None:
 
 def _add_info(commands: Any) -> None:
     info = _command(commands, "info", "versions and devices, or what a model is", INFO, _info)
-    info.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="model folder")
+    info.add_argument("model", type=Path, nargs="?", metavar="MODEL", help="model folder, or the name of a shipped model")
 
 
 def _add_data(commands: Any) -> None:

@@ -31,7 +31,7 @@ def add_command(commands: Any, command: Any) -> None:
     parser.add_argument("--b", **species, default=(), help="elements on the B site")
     parser.add_argument("--oxygen", **species, default=("O",), help="elements on the anion site (default O)")
     parser.add_argument("--born", nargs="+", default=(), metavar="X=Z", help="Born charges, e; X=ALONG,ACROSS with respect to the B-O bond")
-    parser.add_argument("--model", type=Path, help="model folder; its Born charges are used where --born names none")
+    parser.add_argument("--model", type=Path, help="model folder or shipped model; its Born charges are used where --born names none")
     parser.add_argument("--charges", choices=("born", "model", "stored"), default="born", help="model: its dipoles in each frame")
     parser.add_argument("--effective", metavar="NAME", help="the trajectory is a lattice of this parameter set, or its file")
     parser.add_argument("--centre", choices=("B", "A"), default="B", help="of the cells (default B)")

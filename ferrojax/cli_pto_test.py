@@ -28,7 +28,7 @@ examples:
 def add_command(commands: Any, command: Any) -> None:
     """Add it to the parser; ``command`` makes one."""
     parser = command(commands, "pto-test", "benchmark of a PbTiO3 potential: 0 K, phonons, heating, speed", PTO_TEST, _pto_test)
-    parser.add_argument("--model", metavar="FOLDER", help="folder of a ferrojax model")
+    parser.add_argument("--model", metavar="FOLDER", help="folder of a ferrojax model, or the name of a shipped one")
     parser.add_argument("--ase", metavar="MODULE:FACTORY", help="ASE calculator: its class, or a function that returns it")
     parser.add_argument("--out", type=Path, default=Path("runs/pto-test"), metavar="DIR", help="default runs/pto-test")
     parser.add_argument("--stages", nargs="+", metavar="STAGE", help="of statics, phonons, npt, nvt, efficiency (default all)")

@@ -51,7 +51,7 @@ def add_commands(commands: Any, command: Any) -> None:
     """Add them to the parser; ``command`` makes one."""
     parser = command(commands, "relax", "relax a structure in a field, under pressure or stress", RELAX, _relax)
     parser.add_argument("structure", type=Path, metavar="STRUCTURE", help="file that ASE reads; the last structure in it")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, or the name of a shipped model")
     _add_field(parser)
     parser.add_argument("--pressure", type=float, metavar="GPA", help="hydrostatic pressure, GPa")
     names = ("XX", "YY", "ZZ", "YZ", "XZ", "XY")
@@ -63,7 +63,7 @@ def add_commands(commands: Any, command: Any) -> None:
 
     parser = command(commands, "response", "elastic, piezoelectric and dielectric tensors", RESPONSE, _response)
     parser.add_argument("structure", type=Path, nargs="?", metavar="STRUCTURE", help="relaxed structure, a file that ASE reads")
-    parser.add_argument("--model", type=Path, help="model folder")
+    parser.add_argument("--model", type=Path, help="model folder, or the name of a shipped model")
     parser.add_argument("--effective", metavar="NAME", help="parameter set of the effective Hamiltonian, or its file")
     direction = {"type": float, "nargs": 3, "default": (0.0, 0.0, 1.0), "metavar": ("X", "Y", "Z")}
     parser.add_argument("--direction", **direction, help="of the modes with --effective (default 0 0 1)")
@@ -87,7 +87,7 @@ def add_commands(commands: Any, command: Any) -> None:
 
 def _add_relaxed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("structure", type=Path, metavar="STRUCTURE", help="relaxed structure, a file that ASE reads")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--model", type=Path, required=True, help="model folder, or the name of a shipped model")
     _add_field(parser)
 
 

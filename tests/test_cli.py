@@ -158,7 +158,7 @@ def test_info_describes_machine_and_model(saved, capsys):
     assert ferrojax.__version__ in machine and jax.__version__ in machine and "float64" in machine
     assert cli.main(["info", str(saved / "model")]) == 0
     described = capsys.readouterr().out
-    leaves = jax.tree.leaves(ferrojax.load_model(saved / "model")[1])
+    leaves = jax.tree.leaves(ferrojax.load(saved / "model")[1])
     assert f"{sum(leaf.size for leaf in leaves):,}" in described and "Pb +2" in described and "own" in described
 
 

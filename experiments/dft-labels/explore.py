@@ -22,7 +22,7 @@ import yaml
 from ase import Atoms
 from ase.build import make_supercell
 
-from ferrojax import load_model, relax
+from ferrojax import load, relax
 from ferrojax.dynamics import LangevinNPT, Ramp
 from ferrojax.enthalpy import shared_enthalpy
 from ferrojax.files import write_text
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="YAML file of the pool")
     path = parser.parse_args().config
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    model, params, _ = load_model(path.parent / settings["model"])
+    model, params, _ = load(path.parent / settings["model"])
     phases = {name: relaxed(model, params, name, cell) for name, cell in settings["phases"].items()}
     taken = ase.io.read(settings["taken"], ":") if "taken" in settings else []  # chosen before: the new ones differ from these
     output = Path("runs/explore") / f"{path.stem}.extxyz"

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from ase import Atoms
 
-from ferrojax import load_model, make_enthalpy, relax
+from ferrojax import load, make_enthalpy, relax
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -26,7 +26,7 @@ def read_configuration() -> tuple[dict, Path, Relaxed]:
     jax.config.update("jax_enable_x64", True)
     source = Path(sys.argv[1])
     settings = yaml.safe_load(source.read_text(encoding="utf-8"))
-    model, params, _ = load_model(ROOT / settings["model"])
+    model, params, _ = load(ROOT / settings["model"])
     enthalpy = make_enthalpy(model)
 
     def relaxed(atoms: Atoms, cell: bool | np.ndarray) -> tuple[Atoms, float]:

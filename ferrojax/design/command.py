@@ -24,6 +24,7 @@ from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.space import Point
 from ferrojax.potential import load_model
+from ferrojax.potential.shipped import model_folder
 from ferrojax.response.bloch import with_images
 from ferrojax.sections import read_section
 
@@ -46,7 +47,7 @@ def run_design(source: str | Path | dict[str, Any]) -> Design:
 def problem_of(config: DesignConfig, folder: Path) -> Problem:
     """The problem of a configuration; paths are relative to ``folder``."""
     if config.model is not None:
-        model, params, _ = load_model(folder / config.model)
+        model, params, _ = load_model(model_folder(config.model, folder))
         enthalpy: Any = make_enthalpy(model, long_range="ewald")
     else:
         model, params = None, effective.load_parameters(_set(config.effective, folder))

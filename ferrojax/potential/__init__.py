@@ -4,4 +4,6 @@ from ferrojax.potential.bundle import load_model, save_model
 from ferrojax.potential.config import ModelConfig, preset
 from ferrojax.potential.model import Model, Terms
 
-__all__ = ["Model", "ModelConfig", "Terms", "load_model", "preset", "save_model"]
+load = load_model  # its name in the public interface, ferrojax.load
+
+__all__ = ["Model", "ModelConfig", "Terms", "load", "load_model", "preset", "save_model"]

@@ -17,6 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.config import ModelConfig
 from ferrojax.potential.model import Model
+from ferrojax.potential.shipped import model_folder, shipped_models
 
 FORMAT = 1
 
@@ -50,11 +51,13 @@ def save_model(path: str | Path, model: Model, params: Any, info: Mapping[str, A
 
 
 def load_model(path: str | Path) -> tuple[Model, Any, dict[str, Any]]:
-    """Model, parameters and info of a folder written by save_model.
+    """Model, parameters and info: of a folder written by save_model, or of a model that comes with the package, by name.
+
+        model, params, info = ferrojax.load("pbtio3-v1")
 
     Raises FerrojaxError if a file is missing, truncated or altered, or was written by a newer version.
     """
-    folder = Path(path)
+    folder = model_folder(path)
     header = _header(folder)
     if header["format"] > FORMAT:
         raise FerrojaxError(f"{folder}: model format {header['format']} is newer than this ferrojax reads ({FORMAT}); update ferrojax.")
@@ -78,7 +81,8 @@ def _header(folder: Path) -> dict[str, Any]:
         header = json.loads(file.read_text())
         header["format"], header["config"], header["params"]["file"], header["params"]["sha256"], header["info"]
     except OSError as error:
-        raise FerrojaxError(f"{file}: cannot be read ({error.strerror}); give the folder of a trained model.") from None
+        shipped = "".join(f" or {name}" for name in shipped_models())
+        raise FerrojaxError(f"{file}: cannot be read ({error.strerror}); give the folder of a trained model{shipped}.") from None
     except (ValueError, KeyError, TypeError):
         raise FerrojaxError(f"{file}: truncated or not a model's config.json; copy the model folder again.") from None
     return header

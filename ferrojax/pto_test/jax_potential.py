@@ -25,6 +25,7 @@ from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.bundle import load_model
+from ferrojax.potential.shipped import model_folder
 from ferrojax.pto_test.config import Npt, PtoTestConfig
 from ferrojax.pto_test.models import ModelFailure, Plan, Potential, Relaxed
 from ferrojax.pto_test.series import Frames, trouble
@@ -42,7 +43,7 @@ class JaxPotential(Potential):
         self.model, self.params, info = load_model(path)
         self.enthalpy = make_enthalpy(self.model)
         self.precision, self.name = precision, str(path)
-        config = (Path(path) / "config.json").read_bytes()  # holds the hash of the parameters too
+        config = (model_folder(path) / "config.json").read_bytes()  # holds the hash of the parameters too
         self.identity = {"model": hashlib.sha256(config).hexdigest(), "precision": precision}
 
     def relax(self, atoms: Atoms, config: PtoTestConfig) -> Relaxed:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ferrojax.potential.shipped import model_folder
 from ferrojax.sections import Section, read_section
 from ferrojax.training.loss import DELTAS, WEIGHTS, LossSettings
 
@@ -43,8 +44,8 @@ class PotentialConfig(Section):
 
     elements: by default those of the data. formal_charges: integer charge of elements, e; usual
     oxidation states by default. eps_inf: electronic dielectric constant. changes: other settings.
-    start_from: folder of a trained model to go on from, relative to the configuration file; it gives preset, changes, elements and,
-    unless they are given, eps_inf and formal_charges. Elements it lacks are added to it.
+    start_from: folder of a trained model to go on from, relative to the configuration file, or a shipped model's name; it gives
+    preset, changes, elements and, unless they are given, eps_inf and formal_charges. Elements it lacks are added to it.
     heads: data sets that get an energy readout of their own, or true for all. head: the one that becomes the model, by default the first.
     """
 
@@ -153,5 +154,5 @@ def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
     data = [d if d.path == EMBEDDED else d.model_copy(update={"path": str(base / d.path)}) for d in config.data]
     output = config.output.model_copy(update={"folder": str(base / config.output.folder)})
     start = config.model.start_from
-    model = config.model.model_copy(update={"start_from": start and str(base / start)})
+    model = config.model.model_copy(update={"start_from": start and str(model_folder(start, base))})
     return config.model_copy(update={"data": data, "model": model, "output": output})

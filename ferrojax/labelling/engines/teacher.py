@@ -22,6 +22,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.labelling.engines.base import Engine
 from ferrojax.labelling.job import CalculationFailed, Job, Label, require_complete
 from ferrojax.labelling.process import Stop
+from ferrojax.potential.shipped import model_folder
 from ferrojax.sections import Section
 
 OF_ASE = {"born_charges": "born_effective_charges"}  # properties that ASE calls otherwise
@@ -82,7 +83,7 @@ class ModelTeacher(Teacher):
 
     def __init__(self, name: str, settings: Mapping[str, Any] | str | Path | None = None, launcher: str = "") -> None:
         """Raises FerrojaxError if there is no such model, or not the one that the settings speak of."""
-        self.folder = Path(name.partition(":")[2]).absolute()
+        self.folder = model_folder(name.partition(":")[2]).absolute()
         super().__init__(f"model:{self.folder}", settings, launcher)
         found = self._sha256()
         if self.settings.sha256 not in ("", found):
