@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
 dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax label
 	@tools/make_dft.sh .venv-dft
 
-quickstart: $(STAMP) ## train on the embedded PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
+quickstart: $(STAMP) ## train on the shipped PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
 
 test: lint types claims docs ## what CI runs: lint, types, claims, the documentation site and the quick tests

@@ -14,7 +14,7 @@ from ferrojax.errors import FerrojaxError
 
 if TYPE_CHECKING:
     from ferrojax.calculator import FerrojaxCalculator
-    from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy
+    from ferrojax.data import Frame, fit_reference_energies, read_frames, reference_energy
     from ferrojax.distributed.decomposition import decompose
     from ferrojax.dynamics import NPT, NVE, Langevin, LangevinNPT, NoseHoover
     from ferrojax.dynamics.run import run
@@ -56,7 +56,6 @@ _HOME = {
     "flexo_tensors": "response.flexo",
     "from_ase": "state",
     "load": "potential",
-    "load_pbtio3": "data",
     "make_enthalpy": "enthalpy",
     "polarization": "response.first",
     "polarization_quantum": "response.first",
@@ -98,7 +97,6 @@ __all__ = [
     "flexo_tensors",
     "from_ase",
     "load",
-    "load_pbtio3",
     "make_enthalpy",
     "polarization",
     "polarization_quantum",

@@ -106,7 +106,7 @@ def test_example_configuration_is_valid(capsys):
     from ferrojax.training.config import load_config
 
     assert cli.main(["train", "--example"]) == 0
-    assert load_config(yaml.safe_load(capsys.readouterr().out)).data[0].path == "embedded"
+    assert load_config(yaml.safe_load(capsys.readouterr().out)).data[0].path == "pbtio3-v1"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from shared_data import needs_shared
 
-from ferrojax.data import Frame, load_pbtio3, read_frames, write_frames
+from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.data.ase_files import as_matrix
 from ferrojax.errors import FerrojaxError
 
@@ -30,19 +30,18 @@ def xyz(path: Path, header: str = "energy=-10.5", lattice: str = CELL, atoms: st
 
 
 def test_embedded_set_agrees_with_ase():
-    frames = load_pbtio3()
-    assert len(frames) == 39
+    frames = read_frames("pbtio3-v1")
     from importlib.resources import files
 
-    images = read(str(files("ferrojax.data") / "pbtio3-gpaw" / "pbtio3.extxyz"), ":")
-    for frame, atoms in zip(frames, images):
+    images = read(str(files("ferrojax.data") / "pbtio3-v1" / "pbtio3-v1.extxyz"), ":")
+    for frame, atoms in zip(frames, images, strict=True):
         assert frame.energy == atoms.get_potential_energy()
         np.testing.assert_array_equal(frame.forces, atoms.get_forces())
         np.testing.assert_allclose(frame.stress, atoms.get_stress(voigt=False), rtol=0, atol=1e-15)
         np.testing.assert_array_equal(frame.dipole, atoms.get_dipole_moment())
         assert frame.atoms.calc is None
-        assert frame.dataset == "pbtio3-gpaw"
-    assert frames[12].source == "pbtio3.extxyz, frame 12"
+        assert frame.dataset == "pbtio3-v1"
+    assert frames[12].source == "pbtio3-v1.extxyz, frame 12"
 
 
 @pytest.mark.parametrize("key", ["energy", "total_energy", "REF_energy", "free_energy", "DFT_energy"])
@@ -233,7 +232,7 @@ def test_round_trip_is_exact(tmp_path_factory, forces, born, stress, energy, dip
 
 
 def test_written_file_is_read_by_ase(tmp_path):
-    frames = load_pbtio3()
+    frames = read_frames("pbtio3-v1")
     write_frames(tmp_path / "a.extxyz", frames)
     for atoms, frame in zip(read(tmp_path / "a.extxyz", ":"), frames):
         assert atoms.get_potential_energy() == frame.energy
@@ -241,7 +240,7 @@ def test_written_file_is_read_by_ase(tmp_path):
 
 
 def test_nothing_half_written(tmp_path):
-    frames = load_pbtio3()[:2]
+    frames = read_frames("pbtio3-v1")[:2]
     frames[1].energy = np.nan
     with pytest.raises(FerrojaxError, match="frame 1: the energy label is NaN"):
         write_frames(tmp_path / "a.extxyz", frames)
@@ -249,7 +248,7 @@ def test_nothing_half_written(tmp_path):
         write_frames(tmp_path / "a.extxyz", [])
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(FerrojaxError, match="cannot be written"):
-        write_frames(tmp_path / "no" / "a.extxyz", load_pbtio3()[:1])
+        write_frames(tmp_path / "no" / "a.extxyz", read_frames("pbtio3-v1")[:1])
 
 
 @pytest.mark.shared

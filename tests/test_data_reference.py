@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from shared_data import needs_shared
 
-from ferrojax.data import Frame, fit_reference_energies, load_pbtio3, read_frames, reference_energy, split_frames, validation_indices
+from ferrojax.data import Frame, fit_reference_energies, read_frames, reference_energy, split_frames, validation_indices
 from ferrojax.data.reference import energy_residuals
 from ferrojax.errors import FerrojaxError
 
@@ -102,7 +102,7 @@ def test_splits_are_disjoint_complete_and_reproducible(sizes, fraction, seed, by
 
 
 def test_seeds_differ_and_explicit_indices_are_kept():
-    frames = load_pbtio3()
+    frames = read_frames("pbtio3-v1")[:39]
     first, second = (validation_indices(frames, 0.3, seed).tolist() for seed in (0, 1))
     assert first != second
     train, validation = split_frames(frames, by=[3, 1])
@@ -126,7 +126,7 @@ def test_seeds_differ_and_explicit_indices_are_kept():
 )
 def test_impossible_splits(arguments, message):
     with pytest.raises(FerrojaxError, match=message):
-        split_frames(load_pbtio3(), **arguments)
+        split_frames(read_frames("pbtio3-v1"), **arguments)
 
 
 @pytest.mark.shared

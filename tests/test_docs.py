@@ -52,7 +52,7 @@ def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
         shutil.copytree(MODEL, folder)
     else:
         model, params = random_model("fast")
-        references = {"pbtio3-gpaw": {"Pb": 0.0, "Ti": 0.0, "O": 0.0}}
+        references = {"pbtio3-v1": {"Pb": 0.0, "Ti": 0.0, "O": 0.0}}
         ferrojax.save_model(folder, model, params, {"reference_energies": references})
     monkeypatch.chdir(tmp_path)
     found = blocks(ROOT / page, "python")

@@ -16,7 +16,7 @@ import yaml
 
 import ferrojax.learning
 from ferrojax import cli
-from ferrojax.data import load_pbtio3, read_frames, write_frames
+from ferrojax.data import read_frames, write_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.learning.config import load_learn_config
 from ferrojax.learning.loop import enough, learn
@@ -42,8 +42,8 @@ MINIMAL = {
 
 @pytest.fixture
 def config(tmp_path):
-    """A loop on frames of the embedded set: 6 to begin with, 6 to validate, the rest to choose from."""
-    frames = load_pbtio3()
+    """A loop on frames of the shipped set: 6 to begin with, 6 to validate, the rest to choose from."""
+    frames = read_frames("pbtio3-v1")
     for name, part in (("start", frames[:6]), ("valid", frames[6:12]), ("pool", frames[12:24])):
         write_frames(tmp_path / f"{name}.extxyz", part)
     path = tmp_path / "learn.yaml"
@@ -54,7 +54,7 @@ def config(tmp_path):
 def test_example_is_valid(capsys):
     config = load_learn_config(EXAMPLE)
     assert config.output == str(EXAMPLE.parent / "runs/learn")
-    assert config.data == ["embedded"]
+    assert [Path(name).name for name in config.data] == ["pbtio3-v1.extxyz"]
     assert [source.kind for source in config.explore] == ["md", "strained"]
     assert cli.main(["learn", "--example"]) == 0
     assert capsys.readouterr().out == EXAMPLE.read_text()
@@ -95,7 +95,7 @@ def test_missing_files_are_told_before_anything_is_trained(config):
 
 
 def test_known_frames_are_not_explored_again():
-    frames = load_pbtio3()[:6]
+    frames = read_frames("pbtio3-v1")[:6]
     assert without(frames, frames[2:4]) == [*frames[:2], *frames[4:]]
 
 
@@ -141,11 +141,11 @@ def test_a_loop_on_stored_labels(config, capsys):
     assert (first["explored"], second["explored"]) == (12, 8)
     assert first["accurate"] + first["candidate"] + first["failed"] == 12
     # The labels are those of the files, to the last bit, and no frame is chosen twice or taken from the validation frames.
-    known = {frame.energy: frame for frame in load_pbtio3()}
+    known = {frame.energy: frame for frame in read_frames("pbtio3-v1")}
     chosen = [frame for k in (0, 1) for frame in read_frames(output / f"round-00{k}" / "labelled.extxyz")]
     assert len({frame.energy for frame in chosen}) == len(chosen) == 8
     assert all(np.array_equal(frame.forces, known[frame.energy].forces) for frame in chosen)
-    assert not {frame.energy for frame in chosen} & {frame.energy for frame in load_pbtio3()[:12]}
+    assert not {frame.energy for frame in chosen} & {frame.energy for frame in read_frames("pbtio3-v1")[:12]}
     before = {path: path.stat().st_mtime_ns for path in output.rglob("*.npz")}
     learnt = learn(config, quiet=True)  # nothing is done again
     assert learnt.rounds == [first, second]
@@ -195,7 +195,7 @@ def test_a_killed_loop_loses_no_label(config):
 def test_dynamics_stops_in_doubt_and_goes_on_from_there(config):
     """On the fly: the first frame above the level is labelled, and the next round's run starts from it."""
     start = config.parent / "cell.extxyz"
-    ase.io.write(start, load_pbtio3()[0].atoms)
+    ase.io.write(start, read_frames("pbtio3-v1")[0].atoms)
     times = {"time_ps": 0.02, "every_fs": 5, "skip_ps": 0, "go_on": True}
     source = {"kind": "md", "structure": {"file": "cell.extxyz"}, "temperatures_K": [50], **times}
     changes = {

@@ -14,7 +14,7 @@ import pytest
 from ase.data import atomic_masses
 from random_model import random_model
 
-from ferrojax.data import load_pbtio3
+from ferrojax.data import read_frames
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import load_model
@@ -65,7 +65,7 @@ def test_errors_are_those_of_the_saved_model_on_frames_it_did_not_see(finished):
     folder, report = finished
     model, params, info = load_model(folder / "model")
     training = report["training"]
-    every = evaluate(model, params, info, load_pbtio3())
+    every = evaluate(model, params, info, read_frames("pbtio3-v1"))
     seen, held = training["errors_train"], training["errors_held_out"]
     assert (seen["counts"]["frames"], held["counts"]["frames"]) == (34, 5)
     for name in ("energy", "forces", "stress", "dipole"):

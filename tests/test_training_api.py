@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import yaml
 
-from ferrojax.data import load_pbtio3, write_frames
+from ferrojax.data import read_frames, write_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import load_model
 from ferrojax.training import evaluate, train
 
 
 def _config(folder, **changes):
-    """Four steps on eight frames of the embedded set."""
+    """Four steps on eight frames of the shipped set."""
     if not (folder / "frames.extxyz").exists():
-        write_frames(folder / "frames.extxyz", load_pbtio3()[:8])
+        write_frames(folder / "frames.extxyz", read_frames("pbtio3-v1")[:8])
     values = {
-        "data": [{"path": "frames.extxyz", "dataset": "pbtio3-gpaw", "validation": 2}],
+        "data": [{"path": "frames.extxyz", "dataset": "pbtio3-v1", "validation": 2}],
         "model": {"preset": "fast", "eps_inf": 7.0, "changes": {"channels": 2, "radial": 3, "hidden": 4, "cutoff": 4.0}},
         "optimizer": {"batch_size": 2, "warmup_steps": 2},
         "stop": {"steps": 4},
@@ -42,12 +42,12 @@ def test_train_writes_model_metrics_and_plots_and_is_not_repeated(tmp_path, caps
     assert result.metrics["counts"] == {"frames": 2, "atoms": 10, "energy": 2, "forces": 2, "stress": 2, "dipole": 2}
 
     model, params, info = load_model(tmp_path / "run" / "best")
-    frames = load_pbtio3()
+    frames = read_frames("pbtio3-v1")
     again = evaluate(model, params, info, frames[:8])
     assert set(again) == {"counts", "energy", "forces", "stress", "virial", "dipole", "notes"}
     assert info["provenance"]["train_frames"] == 6
     assert str(tmp_path) not in json.dumps(info)
-    assert set(info["reference_energies"]["pbtio3-gpaw"]) == {"Pb", "Ti", "O"}
+    assert set(info["reference_energies"]["pbtio3-v1"]) == {"Pb", "Ti", "O"}
 
     stored = (tmp_path / "run" / "metrics.csv").read_text()
     repeated = train(_config(tmp_path))

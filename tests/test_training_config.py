@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import ferrojax.training
+from ferrojax.data import read_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.training.config import load_config
 from ferrojax.training.loss import WEIGHTS
@@ -79,14 +80,17 @@ def test_unreadable_files_are_named(tmp_path):
 
 def test_faults_of_data_and_model_are_named(tmp_path):
     def frames(**data):
-        return load_frames(load_config(MINIMAL | {"data": [{"path": "embedded"} | data]}).data, 0)
+        return load_frames(load_config(MINIMAL | {"data": [{"path": "pbtio3-v1"} | data]}).data, 0)
 
-    with pytest.raises(FerrojaxError, match="none of 39 frames passes the filters"):
+    count = len(read_frames("pbtio3-v1"))
+    with pytest.raises(FerrojaxError, match=rf"no frame is left after the filter \(elements Ba\); {count} frames"):
         frames(elements=["Ba"])
-    with pytest.raises(FerrojaxError, match="holds out 39 of 39 frames"):
-        frames(validation=39)
+    with pytest.raises(FerrojaxError, match=f"none of {count} frames passes the filters"):
+        frames(max_atoms=4)
+    with pytest.raises(FerrojaxError, match=f"holds out {count} of {count} frames"):
+        frames(validation=count)
     everything = frames(validation=0)
-    assert (len(everything.train), len(everything.validation)) == (39, 0)
+    assert (len(everything.train), len(everything.validation)) == (count, 0)
 
     def model(**changes):
         return build_model(load_config(MINIMAL | {"model": changes}).model, everything.train)

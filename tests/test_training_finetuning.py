@@ -11,7 +11,7 @@ import pytest
 import yaml
 from ase import Atoms
 
-from ferrojax.data import Frame, load_pbtio3, write_frames
+from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model, load_model, preset, save_model
 from ferrojax.training import train
@@ -78,7 +78,7 @@ def test_added_elements_leave_old_predictions_alone(tmp_path):
     assert start.model.config.elements == (*old.config.elements, "K", "Mn")
     assert start.model.config.formal_charges == (*old.config.formal_charges, 1.0, 3.0)
     assert "does not know K, Mn: added with random parameters" in start.notes[0]
-    atoms = load_pbtio3()[0].atoms
+    atoms = read_frames("pbtio3-v1")[0].atoms
     terms = jax.jit(start.model.terms)
     before = jax.jit(old.terms)(params, old.prepare(atoms, np.float64))
     after = terms(start.params, start.model.prepare(atoms, np.float64))
@@ -91,14 +91,14 @@ def test_added_elements_leave_old_predictions_alone(tmp_path):
 
 @pytest.mark.slow  # compiles a training of the network
 def test_fine_tuning_with_heads_writes_a_model_for_each(tmp_path):
-    frames = load_pbtio3()[:12]
+    frames = read_frames("pbtio3-v1")[:12]
     for frame in frames[6:]:
         frame.dataset, frame.energy, frame.forces = ["soft", "PBE"][0], frame.energy / 2 - 7.0, frame.forces / 2
     write_frames(tmp_path / "gpaw.extxyz", frames[:6])
     write_frames(tmp_path / "soft.extxyz", frames[6:])
     values = {
         "data": [{"path": "soft.extxyz", "validation": 1, "max_frames": 4}, {"path": "gpaw.extxyz", "validation": 2}],
-        "model": {"start_from": str(saved(tmp_path / "old")), "heads": True, "head": "pbtio3-gpaw"},
+        "model": {"start_from": str(saved(tmp_path / "old")), "heads": True, "head": "pbtio3-v1"},
         "optimizer": {"batch_size": 4, "warmup_steps": 1, "rates": {"*": 0.0, "heads/*": 1.0}},
         "stop": {"steps": 3},
         "output": {"folder": "run", "validate_every": 1},
@@ -111,7 +111,7 @@ def test_fine_tuning_with_heads_writes_a_model_for_each(tmp_path):
     assert (stored["preset"], stored["changes"], stored["eps_inf"]) == ("fast", TINY, 5.0)
     assert {path.name for path in (run / "heads" / "soft").iterdir()} == {"best", "last", "results.json", "parity.png"}
     old = load_model(tmp_path / "old")[1]
-    for folder, dataset, held_out in ((run, "pbtio3-gpaw", 2), (run / "heads" / "soft", "soft", 1)):
+    for folder, dataset, held_out in ((run, "pbtio3-v1", 2), (run / "heads" / "soft", "soft", 1)):
         model, params, info = load_model(folder / "last")
         assert set(info["reference_energies"]) == {dataset}
         assert (info["provenance"]["train_frames"], info["provenance"]["pretrained_on"]) == (8, ["old", "older"])
@@ -124,7 +124,7 @@ def test_fine_tuning_with_heads_writes_a_model_for_each(tmp_path):
 
 
 def test_nothing_is_written_before_everything_is_checked(tmp_path):
-    write_frames(tmp_path / "frames.extxyz", load_pbtio3()[:4])
+    write_frames(tmp_path / "frames.extxyz", read_frames("pbtio3-v1")[:4])
     values = {"data": [{"path": str(tmp_path / "frames.extxyz"), "validation": 0}], "model": {"changes": TINY}, "stop": {"steps": 1}}
     values |= {"output": {"folder": str(tmp_path / "run")}, "optimizer": {"rates": {"first_products/*": 0.0}}}
     with pytest.raises(FerrojaxError, match=r"'first_products/\*' matches no parameter; there are .*first_product/mix"):
@@ -134,11 +134,11 @@ def test_nothing_is_written_before_everything_is_checked(tmp_path):
 
 def test_a_share_of_the_frames_is_drawn_and_grows(tmp_path):
     def drawn(limit, seed=0):
-        loaded = load_frames([DataConfig(path="embedded", validation=9, max_frames=limit)], seed)
+        loaded = load_frames([DataConfig(path="pbtio3-v1", validation=9, max_frames=limit)], seed)
         return [f.source for f in loaded.train], [f.source for f in loaded.validation]
 
-    (few, held), (more, held_again), (all_, _) = drawn(5), drawn(11), drawn(100)
-    assert (len(few), len(more), len(all_), len(held)) == (5, 11, 30, 9)
+    (few, held), (more, held_again), (all_, _) = drawn(5), drawn(11), drawn(10_000)
+    assert (len(few), len(more), len(all_), len(held)) == (5, 11, len(read_frames("pbtio3-v1")) - 9, 9)
     assert held == held_again
     assert set(few) < set(more) < set(all_)
     assert set(drawn(5, seed=1)[0]) != set(few)

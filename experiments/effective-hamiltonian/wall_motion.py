@@ -121,12 +121,13 @@ def means(rows: list[dict[str, float]]) -> list[dict[str, float]]:
     points = []
     for kelvin, field in sorted({(row["temperature_K"], row["field_kV_per_cm"]) for row in rows}):
         same = [row for row in rows if (row["temperature_K"], row["field_kV_per_cm"]) == (kelvin, field)]
-        speeds = np.array([row["speed_m_per_s"] for row in same if np.isfinite(row["speed_m_per_s"])])
-        if len(speeds):
+        same = [row for row in same if np.isfinite(row["speed_m_per_s"])]
+        if same:
+            speeds = np.array([row["speed_m_per_s"] for row in same])
             scatter = speeds.std(ddof=1) / len(speeds) ** 0.5 if len(speeds) > 1 else 0.0
-            own = np.sqrt(np.sum([row["error_m_per_s"] ** 2 for row in same if np.isfinite(row["speed_m_per_s"])])) / len(speeds)
-            error = float(max(scatter, own))
-            points.append({"temperature_K": kelvin, "field_kV_per_cm": field, "speed_m_per_s": float(speeds.mean()), "error_m_per_s": error})
+            own = np.sqrt(np.sum([row["error_m_per_s"] ** 2 for row in same])) / len(speeds)
+            values = (kelvin, field, float(speeds.mean()), float(max(scatter, own)))
+            points.append(dict(zip(("temperature_K", "field_kV_per_cm", "speed_m_per_s", "error_m_per_s"), values)))
     return points
 
 

@@ -19,14 +19,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pydantic import Field
 
-from ferrojax.data import Frame, load_pbtio3, read_frames, split_frames, write_frames
+from ferrojax.data import Frame, read_frames, split_frames, write_frames
+from ferrojax.data.shipped import data_path
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.learning.explore import strained
 from ferrojax.potential import load_model
 from ferrojax.sections import Section, read_section
 from ferrojax.training import evaluate, teacher_frames, train
-from ferrojax.training.config import EMBEDDED
 
 QUANTITIES = ("forces", "energy", "virial")
 
@@ -49,7 +49,8 @@ class Route(Section):
 
 
 class Settings(Section):
-    """data: file or folder, or "embedded"; held_out: frames never trained on, the same in all runs; frames: sizes of the training sets."""
+    """data: file or folder, or a data set of the package. held_out: frames never trained on, the same in all runs. frames: sizes of
+    the training sets."""
 
     data: str
     dataset: str
@@ -68,7 +69,7 @@ class Study:
     def __init__(self, file: Path) -> None:
         self.settings, base = read_section(Settings, file)
         self.base, self.folder = base.absolute(), file.with_suffix("")
-        frames = load_pbtio3() if self.settings.data == EMBEDDED else read_frames(base / self.settings.data, self.settings.dataset)
+        frames = read_frames(data_path(self.settings.data, base), self.settings.dataset)
         self.pool, self.held_out = split_frames(frames, self.settings.held_out / len(frames), seed=0)
         self.sizes = [size for size in self.settings.frames if size <= len(self.pool)]
         if not self.sizes or self.settings.reference not in self.settings.routes:

@@ -1,7 +1,6 @@
 """Labelled structures: reading, checking, splitting, reference energies."""
 
 from ferrojax.data.check import check_frames
-from ferrojax.data.embedded import load_pbtio3
 from ferrojax.data.frame import Frame
 from ferrojax.data.readers import read_frames
 from ferrojax.data.reference import fit_reference_energies, reference_energy
@@ -15,7 +14,6 @@ __all__ = [
     "Report",
     "check_frames",
     "fit_reference_energies",
-    "load_pbtio3",
     "read_frames",
     "reference_energy",
     "split_frames",

@@ -10,6 +10,7 @@ from ase.data import atomic_numbers
 from ferrojax.data.ase_files import KEYED, read_ase_file
 from ferrojax.data.deepmd import read_deepmd, system_folders
 from ferrojax.data.frame import Frame, frame_problems
+from ferrojax.data.shipped import data_path
 from ferrojax.errors import FerrojaxError
 
 SUFFIXES = (".xyz", ".extxyz")
@@ -30,6 +31,8 @@ def read_frames(
 ) -> list[Frame]:
     """Frames of a file that ASE reads, of a DeePMD folder (searched recursively), or of a folder of XYZ files.
 
+        frames = ferrojax.read_frames("pbtio3-v1")  # a data set of the package, by its name
+
     dataset: name of the level of theory; default the name of the file or folder (or the file's own `dataset` key).
     keys: label -> key in the file, where the usual aliases do not do, e.g. {"energy": "my_energy"}; `virial` is also a label
         (eV, stress = -virial/V). Quantities under other keys are left out.
@@ -40,7 +43,7 @@ def read_frames(
     Raises FerrojaxError for a file that is missing, truncated or not understood, frames without atoms, with a flat or
     left-handed cell, with labels that are not finite or of a wrong shape, and when nothing is left to read.
     """
-    path = Path(path)
+    path = data_path(path)
     allowed = _known_elements(elements)
     keys = _known_keys(keys)
     wanted = None if systems is None else set(systems)

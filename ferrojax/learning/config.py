@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ferrojax.data.shipped import data_path
 from ferrojax.dynamics.config import StructureConfig
 from ferrojax.labelling.job import DEFAULT_PROPERTIES
 from ferrojax.learning.select import SelectConfig
 from ferrojax.sections import Section, read_section
-from ferrojax.training.config import EMBEDDED, LossConfig, OptimizerConfig, PotentialConfig
+from ferrojax.training.config import LossConfig, OptimizerConfig, PotentialConfig
 from ferrojax.training.config import StopConfig as TrainingLength
 
 Bounds = tuple[float, float]
@@ -165,7 +166,7 @@ def load_learn_config(source: str | Path | dict[str, Any]) -> LearnConfig:
 
 def _with_absolute_paths(config: LearnConfig, base: Path) -> LearnConfig:
     def place(path: str) -> str:
-        return path if path == EMBEDDED else str(base / path)
+        return str(data_path(path, base))
 
     start, queue, engine = config.model.start_from, config.label.queue, config.label.engine
     if engine.startswith("model:"):

@@ -13,7 +13,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 
-from ferrojax.data import Frame, load_pbtio3, read_frames, write_frames
+from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.data.structure import read_structures
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
@@ -26,7 +26,7 @@ from ferrojax.learning.select import select
 from ferrojax.learning.sources import structures_of, unlabelled
 from ferrojax.potential import load_model
 from ferrojax.training import train
-from ferrojax.training.config import EMBEDDED, DataConfig, OutputConfig, TrainConfig
+from ferrojax.training.config import DataConfig, OutputConfig, TrainConfig
 
 POOL, SELECTED, SELECTION, LABELLED, TRAINING = "pool.extxyz", "selected.extxyz", "selection.json", "labelled.extxyz", "training.extxyz"
 
@@ -190,7 +190,7 @@ def place(k: int) -> str:
 
 def read_labelled(path: str, elements: list[str] | None) -> list[Frame]:
     """Frames of a file with at least energy and forces. Raises FerrojaxError if there are none."""
-    frames = load_pbtio3() if path == EMBEDDED else read_frames(Path(path), elements=elements)
+    frames = read_frames(path, elements=elements)
     labelled = [frame for frame in frames if frame.energy is not None and frame.forces is not None]
     if not labelled:
         raise FerrojaxError(f"{path}: no frame has an energy and forces; give labelled frames.")

@@ -1,4 +1,4 @@
-"""From the embedded data to a switched ferroelectric in one call."""
+"""From the shipped data to a switched ferroelectric in one call."""
 
 from ferrojax.quickstart.main import run
 

@@ -1,4 +1,4 @@
-"""Train on the embedded PbTiO3 set, and measure the errors on frames held out."""
+"""Train on the shipped PbTiO3 set, and measure the errors on frames held out."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fit(folder: Path, minutes: float, seed: int) -> Fit:
     """
     config = load_config(
         {
-            "data": [{"path": "embedded", "validation": HELD_OUT}],
+            "data": [{"path": "pbtio3-v1", "validation": HELD_OUT}],
             "model": {"preset": PRESET, "eps_inf": EPS_INF},
             "stop": {"minutes": minutes},
             "output": {"folder": str(folder), "validate_every": EPOCHS_BETWEEN_LINES},

@@ -34,7 +34,7 @@ EPS_NOTE = "configured, not trained: the data set has no polarizability label"
 def run(
     output: str | Path = "runs/quickstart", minutes: float = 5.0, seed: int = 0, cells: int = 3, picoseconds: float = 4.0
 ) -> dict[str, Any]:
-    """Train on the embedded PbTiO3 data, evaluate, relax, differentiate and switch; write a report.
+    """Train on the shipped PbTiO3 data, evaluate, relax, differentiate and switch; write a report.
 
     Into ``output`` go report.html, report.json, quickstart.png, model/ (for load_model) and training/. An
     earlier quick start there is replaced.
@@ -50,7 +50,7 @@ def run(
     _check(minutes, cells, picoseconds)
     folder, log = Path(output), Log()
     _clear(folder)
-    text = f"preset '{PRESET}', {minutes:g} min, embedded PbTiO3 set (GPAW, PBEsol); the errors are of held-out frames"
+    text = f"preset '{PRESET}', {minutes:g} min, shipped PbTiO3 set (GPAW, PBEsol); the errors are of held-out frames"
     with log.stage("training", text):
         fitted = fit(folder / "training", minutes, seed)
         save_model(folder / "model", fitted.model, fitted.params, fitted.info)

@@ -7,17 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ferrojax.data.shipped import data_path
 from ferrojax.potential.shipped import model_folder
 from ferrojax.sections import Section, read_section
 from ferrojax.training.loss import DELTAS, WEIGHTS, LossSettings
-
-EMBEDDED = "embedded"  # data path that stands for the data set inside the package
 
 
 class DataConfig(Section):
     """One source of frames.
 
-    path: file or folder, relative to the configuration file; "embedded" for the PbTiO3 set of the package.
+    path: file or folder, relative to the configuration file, or the name of a data set of the package, as pbtio3-v1.
     dataset: name under which reference energies are fitted; by default the reader's.
     keys: label -> key in the file, where the usual aliases do not do.
     weight: factor on all its labels. elements: keep only frames made of these.
@@ -151,7 +150,7 @@ def load_config(source: str | Path | dict[str, Any]) -> TrainConfig:
 
 
 def _with_absolute_paths(config: TrainConfig, base: Path) -> TrainConfig:
-    data = [d if d.path == EMBEDDED else d.model_copy(update={"path": str(base / d.path)}) for d in config.data]
+    data = [d.model_copy(update={"path": str(data_path(d.path, base))}) for d in config.data]
     output = config.output.model_copy(update={"folder": str(base / config.output.folder)})
     start = config.model.start_from
     model = config.model.model_copy(update={"start_from": start and str(model_folder(start, base))})

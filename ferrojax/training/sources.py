@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from ferrojax.data import Frame, load_pbtio3, read_frames, split_frames
+from ferrojax.data import Frame, read_frames, split_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model, preset
-from ferrojax.training.config import EMBEDDED, DataConfig, PotentialConfig
+from ferrojax.training.config import DataConfig, PotentialConfig
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,7 @@ def build_model(config: PotentialConfig, frames: list[Frame]) -> Model:
 
 
 def _read(source: DataConfig) -> list[Frame]:
-    if source.path == EMBEDDED:
-        frames = load_pbtio3()
-    else:
-        frames = read_frames(Path(source.path), source.dataset, source.keys, source.elements, source.systems)
+    frames = read_frames(source.path, source.dataset, source.keys, source.elements, source.systems)
     allowed = None if source.elements is None else set(source.elements)
     kept = [
         frame
