@@ -72,7 +72,7 @@ def force_constants(rest: Frame, moves: list[Frame]) -> Phonopy:
 
 def frequencies(phonopy: Phonopy) -> list[float]:
     """Of the transverse optical modes at Γ, ascending, imaginary ones negative."""
-    every = np.asarray(phonopy.get_frequencies((0, 0, 0)))  # THz
+    every = np.asarray(phonopy.run_qpoints([(0, 0, 0)]).frequencies[0])  # THz
     acoustic = np.argsort(np.abs(every))[:3]
     return sorted(float(value) * PER_CM for value in np.delete(every, acoustic))
 

@@ -1,0 +1,88 @@
+"""Models and data sets of the package by name; the arithmetic that compares a model with first principles."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from lead_titanate import lead_titanate_cell
+
+import ferrojax
+from ferrojax.data.shipped import data_path, shipped_datasets
+from ferrojax.enthalpy import make_enthalpy
+from ferrojax.errors import FerrojaxError
+from ferrojax.potential import shipped
+from ferrojax.response import Phonons, response_tensors
+from ferrojax.training import teacher_frames
+from ferrojax.units import PER_CM
+
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
+
+
+def script(path: str):
+    """A script of experiments/ as a module."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, EXPERIMENTS / path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_what_exists_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "MODELS", tmp_path / "models")
+    (tmp_path / "models" / "known").mkdir(parents=True)
+    (tmp_path / "models" / "known" / "config.json").write_text("{}")
+    assert shipped.shipped_models() == ["known"]
+    assert shipped.model_folder("known", tmp_path) == tmp_path / "models" / "known"
+    assert shipped.model_folder("other", tmp_path) == tmp_path / "other"
+    (tmp_path / "known").mkdir()
+    assert shipped.model_folder("known", tmp_path) == tmp_path / "known"
+    with pytest.raises(FerrojaxError, match="give the folder of a trained model or known"):
+        ferrojax.load(tmp_path / "nowhere")
+
+    assert shipped_datasets() and all(ferrojax.read_frames(name)[0].dataset == name for name in shipped_datasets())
+    name = shipped_datasets()[0]
+    (tmp_path / name).mkdir()
+    assert data_path(name, tmp_path) == tmp_path / name
+    with pytest.raises(FerrojaxError, match="no such file"):
+        ferrojax.read_frames("pbtio3-v0")
+
+
+@pytest.mark.slow
+def test_properties_of_labels_are_the_derivatives_of_the_model():
+    """Phonons, Born charges and elastic constants by differences of labels, and by differentiating the enthalpy."""
+    reference, properties = script("dft-labels/reference.py"), script("shipped-models/properties.py")
+    model, params, info, state = lead_titanate_cell()
+    structures = reference.around("tetragonal", state.to_ase())
+    frames = teacher_frames(model, params, info, structures, labels=["energy", "forces", "stress", "dipole"], dtype=np.float64)
+    labels = {structure.info["system"]: frame for structure, frame in zip(structures, frames)}
+    rest, moves = labels["tetragonal/rest"], [frame for name, frame in labels.items() if "/move-" in name]
+
+    phonopy = properties.force_constants(rest, moves)
+    exact = Phonons(model, params, state).frequencies([(0, 0, 0)])[0] * PER_CM
+    np.testing.assert_allclose(properties.frequencies(phonopy), np.sort(np.delete(exact, np.argsort(np.abs(exact))[:3])), atol=3)
+
+    tensors = response_tensors(make_enthalpy(model), params, state)
+    for name, value in properties.born_charges(rest, moves).items():
+        which, axis = int(name.split()[0][-1]), "xyz".index(name[-1])
+        assert value == pytest.approx(tensors.born[which, axis, axis], abs=0.03)
+
+    voigt = {"C11": (0, 0), "C12": (0, 1), "C13": (0, 2), "C33": (2, 2), "C44": (3, 3), "C66": (5, 5)}
+    for hessian, exact in ((None, tensors.elastic_clamped), (phonopy.force_constants, tensors.elastic)):
+        for name, value in properties.elastic(labels, "tetragonal", hessian).items():
+            assert value == pytest.approx(exact[voigt[name]], rel=0.03), name
+
+
+def test_tilts_of_r_and_m_have_their_space_groups():
+    import spglib
+
+    found = {
+        atoms.info["system"]: spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), 1e-3).number
+        for atoms in ase.io.read(EXPERIMENTS / "dft-labels" / "structures" / "pbtio3-reference.extxyz", ":")
+        if atoms.info["system"].startswith("tilts")
+    }
+    assert found == {"tilts/R": 140, "tilts/M": 127}  # a0a0c- and a0a0c+ of Glazer
