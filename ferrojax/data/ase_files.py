@@ -12,6 +12,7 @@ from ase.io import iread
 from ase.io.formats import UnknownFileTypeError
 
 from ferrojax.data.frame import Frame
+from ferrojax.data.structure import plain
 from ferrojax.errors import FerrojaxError
 
 # Names under which codes and other trainers store a label, best first. `free_energy` only stands in for a
@@ -69,8 +70,7 @@ def _to_frame(atoms: Atoms, keys: Mapping[str, str], source: str) -> Frame:
     if "stress" in found and "virial" in found:
         found.pop("virial" if "stress" in keys or "virial" not in keys else "stress")
     labels = {label: _as_array(stored[key], label, key, source) for label, key in found.items()}
-    bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    frame = Frame(bare, source=source, keys=found)
+    frame = Frame(plain(atoms), source=source, keys=found)
     for label, value in labels.items():
         if label == "virial":
             frame.stress = virial_to_stress(as_matrix(value), atoms.cell.array)

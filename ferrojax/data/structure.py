@@ -22,6 +22,11 @@ def read_structures(path: Path) -> list[Atoms]:
     return _read(path, ":")
 
 
+def plain(atoms: Atoms) -> Atoms:
+    """Elements, positions, cell and boundaries alone: no calculator, labels, constraints or ``info``."""
+    return Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+
+
 def _read(path: Path, index: int | str) -> Any:
     try:
         return read(str(path), index=index)

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from ferrojax.data.frame import LABELS, Frame, require_valid
+from ferrojax.data.structure import plain
 from ferrojax.errors import FerrojaxError
 
 DEFAULT_PROPERTIES = ("energy", "forces", "stress", "dipole")
@@ -61,10 +62,9 @@ class Label:
 
     def frame(self, atoms: Atoms, dataset: str, source: str = "label") -> Frame:
         """The labelled structure. Raises FerrojaxError if a value has the wrong shape or is not finite."""
-        bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=True)
         known: dict[str, Any] = {name: as_value(value) for name, value in self.values.items() if name in LABELS}
         system = str(atoms.info.get("system", atoms.get_chemical_formula()))
-        return require_valid(Frame(bare, dataset=dataset, system=system, source=source, keys={k: k for k in known}, **known))
+        return require_valid(Frame(plain(atoms), dataset=dataset, system=system, source=source, keys={k: k for k in known}, **known))
 
 
 def as_value(value: Any) -> float | np.ndarray:

@@ -11,6 +11,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from ferrojax.data.frame import Frame, require_valid
+from ferrojax.data.structure import plain
 from ferrojax.labelling.job import Job, Label
 
 OF_ASE = ("energy", "forces", "stress", "dipole")  # labels that ASE's own columns hold
@@ -20,7 +21,7 @@ def bare(structure: Atoms | Frame, index: int) -> Atoms:
     """The structure without labels, its ``info`` kept. Raises FerrojaxError if it is not periodic or has no proper cell."""
     frame = structure if isinstance(structure, Frame) else Frame(structure, source=f"structure {index}")
     source = require_valid(Frame(frame.atoms, source=frame.source)).atoms
-    atoms = Atoms(numbers=source.numbers, positions=source.positions, cell=source.cell, pbc=True)
+    atoms = plain(source)
     atoms.info = {name: value for name, value in source.info.items() if isinstance(value, (str, int, float, bool))}
     if frame.system:
         atoms.info["system"] = frame.system

@@ -14,6 +14,7 @@ from ase import Atoms
 from ferrojax.data import Frame
 from ferrojax.data.frame import LABELS, require_valid
 from ferrojax.data.reference import choose_references
+from ferrojax.data.structure import plain
 from ferrojax.errors import FerrojaxError
 from ferrojax.training.batches import Batch, pack
 from ferrojax.training.evaluate import predict_all
@@ -75,8 +76,7 @@ def _predict(model: Model, born: bool, params: Any, batch: Batch) -> tuple[dict[
 
 def _bare(atoms: Atoms, dataset: str, index: int) -> Frame:
     system = str(atoms.info.get("system", atoms.get_chemical_formula()))
-    plain = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    return Frame(plain, dataset=dataset, system=system, source=f"structure {index}")
+    return Frame(plain(atoms), dataset=dataset, system=system, source=f"structure {index}")
 
 
 def _labelled(frame: Frame, values: Mapping[str, np.ndarray], labels: Sequence[str], zeros: Mapping[str, float]) -> Frame:
