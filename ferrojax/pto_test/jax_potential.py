@@ -28,7 +28,7 @@ from ferrojax.potential.bundle import load_model
 from ferrojax.potential.shipped import model_folder
 from ferrojax.pto_test.config import Npt, PtoTestConfig
 from ferrojax.pto_test.models import ModelFailure, Plan, Potential, Relaxed
-from ferrojax.pto_test.series import Frames, trouble
+from ferrojax.pto_test.series import COLUMNS, Frames, trouble
 from ferrojax.units import BOLTZMANN, FEMTOSECOND, GPA
 
 SKIN = 1.0  # Å
@@ -81,13 +81,14 @@ class JaxPotential(Potential):
         output = Output(folder, checkpoint_seconds=plan.checkpoint_seconds)
         saved, _ = Checkpoints(folder / "checkpoints").newest()
         stops = [*range(STRETCH, plan.steps, STRETCH), plan.steps]
+        rows = np.empty((0, len(COLUMNS)))
         for stop in (stop for stop in stops if saved is None or stop >= saved.meta["step"]):
             try:
                 with jax.enable_x64(self.precision == "float64"):
                     run(*system, stop, key=_key(plan), output=output, every=plan.every)
             except DynamicsError as error:
-                raise ModelFailure(str(error), plan.scale.table(_frames(folder))) from None
-            rows = plan.scale.table(_frames(folder))
+                raise ModelFailure(str(error), _extended(rows, plan, folder)) from None
+            rows = _extended(rows, plan, folder)
             found = trouble(rows, plan.melted)
             if found:
                 raise ModelFailure(found, rows)
@@ -132,9 +133,11 @@ def cell_period(atoms: Atoms, temperature: float, pfactor_fs: float) -> float:
     return float(np.sqrt(inertia / (len(atoms) * BOLTZMANN * temperature)) / FEMTOSECOND)
 
 
-def _frames(folder: Path) -> Frames:
-    """Records of the log and the trajectory."""
-    log = read_log(folder)
+def _extended(rows: Float[np.ndarray, "records 14"], plan: Plan, folder: Path) -> Float[np.ndarray, "more 14"]:
+    """The rows, and those of the records that the log and the trajectory have after them."""
+    log, new = read_log(folder), slice(len(rows), None)
     with h5py.File(folder / "trajectory.h5") as file:
-        positions = np.asarray(file["particles/all/position/value"][:], np.float64)
-    return Frames(log.step, log.temperature, log.potential, log.cell, positions, log.dipole)
+        positions = np.asarray(file["particles/all/position/value"][new], np.float64)
+    dipole = None if log.dipole is None else log.dipole[new]
+    frames = Frames(log.step[new], log.temperature[new], log.potential[new], log.cell[new], positions, dipole)
+    return np.vstack([rows, plan.scale.table(frames)])
