@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 import yaml
-from matplotlib.figure import Figure
 
+from ferrojax import plotting
 from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.files import write_text
 from ferrojax.learning import learn
 
 RUNS = Path(__file__).resolve().parents[2] / "runs" / "active-learning"
-COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73")
 
 
 def main() -> None:
@@ -95,15 +94,15 @@ def summary(loops: list[list[dict[str, Any]]]) -> dict[str, Any]:
 
 
 def draw(curves: dict[str, Any], path: Path) -> None:
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for colour, (name, curve) in zip(COLOURS, curves.items()):
-        axes.errorbar(curve["frames"], curve["force_rmse"], curve["error"], marker="o", capsize=3, color=colour, label=name)
-    axes.set(xlabel="training frames", ylabel="force RMSE, held-out frames (meV/Å)", yscale="log")
-    axes.yaxis.set_major_formatter("{x:.0f}")
-    axes.yaxis.set_minor_formatter("{x:.0f}")
-    axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        for colour, (name, curve) in zip(plotting.PALETTE, curves.items()):
+            axes.errorbar(curve["frames"], curve["force_rmse"], curve["error"], marker="o", capsize=2, color=colour, label=name)
+        axes.set(xlabel="training frames", ylabel="force RMSE, held-out frames (meV/Å)", yscale="log")
+        axes.yaxis.set_major_formatter("{x:.0f}")
+        axes.yaxis.set_minor_formatter("{x:.0f}")
+        axes.legend()
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

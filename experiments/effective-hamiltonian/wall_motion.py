@@ -38,7 +38,8 @@ def main() -> None:
     table = folder / "speeds.csv"
     rows = [] if not table.exists() else [{k: float(v) for k, v in row.items()} for row in csv.DictReader(table.open(newline=""))]
     done = {(row["temperature_K"], row["field_kV_per_cm"], row["seed"]) for row in rows}
-    for kelvin, field, seed in itertools.product(settings["temperatures_K"], settings["fields_kV_per_cm"], settings["seeds"]):
+    wanted = [(kelvin, field) for kelvin, fields in settings["fields_kV_per_cm"].items() for field in fields]
+    for (kelvin, field), seed in itertools.product(wanted, settings["seeds"]):
         if (kelvin, field, seed) not in done:
             rows.append(dict(zip(COLUMNS, (kelvin, field, seed, *measure(settings, kelvin, field, seed)))))
             store(table, rows)
@@ -106,7 +107,8 @@ def store(table: Path, rows: list[dict[str, float]]) -> None:
 def report(settings: dict, rows: list[dict[str, float]], folder: Path) -> None:
     """summary.json and speeds.png."""
     points = means(rows)
-    moving = [p for p in points if p["speed_m_per_s"] > settings["clear"] * p["error_m_per_s"]]
+    # Creep ends where walls no longer wait for nuclei; faster ones flow, with a speed linear in the field.
+    moving = [p for p in points if settings["clear"] * p["error_m_per_s"] < p["speed_m_per_s"] < settings["creep_below_m_per_s"]]
     columns = [np.array([p[name] for p in moving]) for name in ("field_kV_per_cm", "speed_m_per_s", "temperature_K", "error_m_per_s")]
     law = creep(*columns) if len(moving) > 3 else None
     fixed = creep(*columns, exponent=1.0) if len(moving) > 3 else None

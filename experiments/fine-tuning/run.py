@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from pydantic import Field
 
+from ferrojax import plotting
 from ferrojax.data import Frame, read_frames, split_frames, write_frames
 from ferrojax.data.shipped import data_path
 from ferrojax.errors import FerrojaxError
@@ -164,16 +163,14 @@ def table(study: Study, curves: dict[str, dict[str, list[float]]]) -> str:
 
 def draw(study: Study, curves: dict[str, dict[str, list[float]]], path: Path) -> None:
     """Error against training frames, mean and standard error over the seeds."""
-    figure = Figure(figsize=(5.5, 4), layout="constrained")
-    axes = figure.subplots()
-    for route, curve in curves.items():
-        axes.errorbar(study.sizes, curve["mean"], np.nan_to_num(curve["error"]), marker="o", capsize=3, label=route)
     unit = "meV/Å" if study.settings.quantity == "forces" else "meV/atom"
-    axes.set(
-        xscale="log", yscale="log", xlabel="first-principles frames", ylabel=f"{study.settings.quantity} RMSE on held-out frames, {unit}"
-    )
-    axes.legend()
-    FigureCanvasAgg(figure).print_png(str(path))
+    with plotting.journal():
+        figure, axes = plotting.figure()
+        for route, curve in curves.items():
+            axes.errorbar(study.sizes, curve["mean"], np.nan_to_num(curve["error"]), marker="o", capsize=2, label=route)
+        axes.set(xscale="log", yscale="log", xlabel="first-principles frames", ylabel=f"{study.settings.quantity} RMSE, held out ({unit})")
+        axes.legend()
+        plotting.save(figure, path)
 
 
 def main() -> None:

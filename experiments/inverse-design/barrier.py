@@ -11,11 +11,11 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from common import grid, read_configuration, report, save_figure, trace_on
+from common import grid, read_configuration, report, trace_on
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
-from ferrojax import effective
+from ferrojax import effective, plotting
 from ferrojax.design import Constraint, Design, Problem, Setting, Structure, Variable, optimise, setting, strain_component
 from ferrojax.paths.space import Point
 from ferrojax.units import KV_PER_CM
@@ -97,7 +97,7 @@ def draw(found: Design, axes: dict[str, np.ndarray], values: np.ndarray, path: P
     ax.set(
         xlabel="strain along x", ylabel="angle of the field to -z (degrees)", title=f"$P_z$ = {found.found.constraints[0]:.3g} C/m² held"
     )
-    save_figure(panel, path)
+    plotting.save(panel, path, dpi=150)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ import jax
 import numpy as np
 import yaml
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from ferrojax.design import Design, save
-from ferrojax.files import write_bytes, write_text
+from ferrojax.files import write_text
 
 
 def read_configuration(about: str | None) -> tuple[dict, Path]:
@@ -61,13 +59,6 @@ def report(found: Design, axes: dict[str, np.ndarray], values: np.ndarray, setti
     write_text(folder / "summary.json", json.dumps({"settings": settings} | numbers | more, indent=1) + "\n")
     print(found)
     print("grid:", best, "distance in grid steps:", {name: round(x, 3) for name, x in steps.items()})
-
-
-def save_figure(panel: Any, path: Path) -> None:
-    """As PNG, whole or not at all."""
-    image = io.BytesIO()
-    FigureCanvasAgg(panel).print_png(image)
-    write_bytes(path, image.getvalue())
 
 
 def trace_on(axes: Axes, found: Design, names: tuple[str, str]) -> None:

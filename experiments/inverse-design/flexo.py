@@ -15,9 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
-from common import grid, read_configuration, report, save_figure
+from common import grid, read_configuration, report
 from matplotlib.figure import Figure
 
+from ferrojax import plotting
 from ferrojax.design import Constraint, Design, Problem, Structure, epitaxial, optimise, scan, setting
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import relax
@@ -73,7 +74,7 @@ def draw(found: Design, strain: np.ndarray, values: np.ndarray, stiffness: np.nd
     bottom.set(xlabel="epitaxial strain (%)", ylabel="softest mode (eV/Å²)")
     for ax in (top, bottom):
         ax.spines[["top", "right"]].set_visible(False)
-    save_figure(panel, path)
+    plotting.save(panel, path, dpi=150)
 
 
 if __name__ == "__main__":

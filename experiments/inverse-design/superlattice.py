@@ -11,10 +11,10 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from common import grid, read_configuration, report, save_figure
+from common import grid, read_configuration, report
 from matplotlib.figure import Figure
 
-from ferrojax import effective
+from ferrojax import effective, plotting
 from ferrojax.design import Constraint, Design, Problem, Structure, layer_thickness, optimise, scan, setting
 from ferrojax.paths.space import Point
 
@@ -74,7 +74,7 @@ def draw(found: Design, axes: dict[str, np.ndarray], values: np.ndarray, path: P
     ax.set(xlabel="thickness of the Ba layer (cells)", ylabel="susceptibility")
     ax.legend(frameon=False, fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
-    save_figure(panel, path)
+    plotting.save(panel, path, dpi=150)
 
 
 if __name__ == "__main__":

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ferrojax.errors import FerrojaxError
+from ferrojax import plotting
+from ferrojax.plotting.style import BLUE, GREY, RED
 from ferrojax.quickstart.statics import ATOMS
 
 if TYPE_CHECKING:
@@ -21,21 +19,17 @@ if TYPE_CHECKING:
     from ferrojax.quickstart.statics import Statics
     from ferrojax.quickstart.switching import Switching
 
-# Okabe and Ito's palette, told apart by colour-blind readers.
-BLUE, RED, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
-STYLE = {"font.size": 8.5, "axes.spines.top": False, "axes.linewidth": 0.7, "legend.frameon": False, "axes.titlesize": 9}
-
 
 def draw(path: Path, fitted: Fit, switching: Switching, rows: list[tuple[str, str, str]], statics: Statics) -> None:
     """Learning curve, force parity, numbers beside the reference, P_z(t) with E_z(t); written whole or not at all."""
-    with rc_context(STYLE):
+    with plotting.journal():
         figure = Figure(figsize=(10.4, 6.4), layout="constrained")
         grid = figure.add_gridspec(2, 3, height_ratios=(1.2, 1.0), width_ratios=(1.0, 1.08, 1.3))
         _learning_curve(figure.add_subplot(grid[0, 0]), fitted)
         _parity(figure.add_subplot(grid[0, 1]), fitted)
         _numbers(figure.add_subplot(grid[0, 2]), rows, statics)
         _switching(figure.add_subplot(grid[1, :]), switching)
-        _save(figure, path)
+        plotting.save(figure, path, dpi=200)
 
 
 def _learning_curve(axes: Any, fitted: Fit) -> None:
@@ -43,12 +37,11 @@ def _learning_curve(axes: Any, fitted: Fit) -> None:
     for name, label, colour, marker in (("forces_rmse", "forces (meV/Å)", BLUE, "o"), ("energy_rmse", "energy (meV/atom)", RED, "s")):
         axes.plot(curve["step"], curve[name], color=colour, marker=marker, markersize=2.2, linewidth=1.1, label=label)
     axes.set(xlabel="optimization step", ylabel="RMSE, held-out frames", yscale="log", ylim=_decades(curve))
-    axes.set_title("(a) learning curve", loc="left")
+    axes.set_title("(a) learning curve")
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.spines["right"].set_visible(False)
     axes.legend(loc="upper right")
 
 
@@ -69,8 +62,7 @@ def _parity(axes: Any, fitted: Fit) -> None:
     axes.plot([-limit, limit], [-limit, limit], color="black", linewidth=0.6, zorder=0)
     axes.set(xlabel="DFT force (eV/Å)", ylabel="model force (eV/Å)", xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.set_anchor("N")
-    axes.set_title("(b) force parity, RMSE", loc="left")
-    axes.spines["right"].set_visible(False)
+    axes.set_title("(b) force parity, RMSE")
     axes.legend(loc="upper left", handletextpad=0.1, borderaxespad=0.0)
 
 
@@ -78,7 +70,7 @@ def _numbers(axes: Any, rows: list[tuple[str, str, str]], statics: Statics) -> N
     """A table with rules above, between and below."""
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_title("(c) relaxed PbTiO$_3$ at 0 K", loc="left")
+    axes.set_title("(c) relaxed PbTiO$_3$ at 0 K")
     numbers = [("", "model", "DFT, PBEsol"), *((name, model, reference) for name, model, reference in rows)]
     numbers[-1] = (*numbers[-1][:2], "")  # its references are not those of the column
     born: list[tuple[str, ...]] = [("Z*, tetragonal (e)", "xx", "yy", "zz")]
@@ -106,23 +98,12 @@ def _switching(axes: Any, switching: Switching) -> None:
     limit = 1.25 * max(0.1, float(np.abs(switching.polarization).max()))
     axes.set(xlabel="time (ps)", xlim=(0, time[-1]), ylim=(-limit, limit))
     axes.set_ylabel("$P_z$ (C/m²), solid", color=BLUE)
-    axes.set_title(f"(d) field reversal, {switching.atoms} atoms, 300 K, cell fixed", loc="left")
+    axes.set_title(f"(d) field reversal, {switching.atoms} atoms, 300 K, cell fixed")
     other = axes.twinx()
+    other.spines["right"].set_visible(True)
     other.plot(time, switching.field, color=RED, linewidth=1.2, linestyle=(0, (5, 2)))
     strongest = 1.25 * max(1e-9, float(np.abs(switching.field).max()))
     other.set_ylim(-strongest, strongest)
     other.set_ylabel("$E_z$ (V/Å), dashed", color=RED)
     for side, colour in ((axes, BLUE), (other, RED)):
         side.tick_params(axis="y", colors=colour)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}")
-    try:
-        FigureCanvasAgg(figure)
-        figure.savefig(temporary, format="png", dpi=200)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FerrojaxError(f"{path}: cannot be written ({error.strerror}); free disk space or choose another place.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
