@@ -75,7 +75,7 @@ def largest_tilt(atoms: Atoms, formula: str, ideal: Atoms) -> float:
     """Largest turn of an octahedron about z, degrees."""
     a, b = species(formula)[:2]
     moved = structures.displacements(atoms, ideal)
-    _, omega = local.tilts(find_cells(ideal, a, b), moved, atoms.cell.array)
+    omega = local.tilts(find_cells(ideal, a, b), moved, atoms.cell.array)
     return float(np.abs(omega[:, 2]).max())
 
 
