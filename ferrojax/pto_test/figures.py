@@ -33,8 +33,11 @@ def draw_heating(path: Path, npt: Runs, nvt: Runs, criteria: Criteria, start: di
             axes.set(xlabel="T (K)", xlim=(-40, 1.05 * max(run["temperature_K"] for run in npt + nvt)))
             axes.set_title(title)
             _lost(axes, npt)
-            if axes.get_legend_handles_labels()[1]:
-                axes.legend()
+            count = len(axes.get_legend_handles_labels()[1])
+            if count:  # above the lines: room for it is made
+                low, high = axes.get_ylim()
+                axes.set_ylim(low, high + (0.04 + 0.12 * count) * (high - low))
+                axes.legend(loc="upper right")
         save(made, path)
 
 
