@@ -27,7 +27,7 @@ from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.dynamics import NPT, Langevin, NoseHoover
 from ferrojax.dynamics.run import run
 from ferrojax.enthalpy import make_enthalpy
-from ferrojax.potential import Model, load_model
+from ferrojax.potential import Model, load
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 200  # of one sample
@@ -35,7 +35,7 @@ STEPS = 200  # of one sample
 
 def prepare(preset: str, atoms: int, skin: float):
     """Trained titanate weights, PbTiO3 of so many atoms near its minimum, the enthalpy."""
-    model, params, _ = load_model(ROOT / "experiments" / "titanates" / preset / "model")
+    model, params, _ = load(ROOT / "experiments" / "titanates" / preset / "model")
     structure = supercell(atoms, 0)
     structure.rattle(0.02, seed=1)
     return model, params, structure, model.prepare(structure, skin=skin), make_enthalpy(model)

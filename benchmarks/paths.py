@@ -29,7 +29,7 @@ from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.paths import minimum_energy_path, second_derivatives, switching_barrier
 from ferrojax.paths.barrier import activation_at
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES, SPRING, TOLERANCE = 9, 5.0, 0.001  # eV/Å², eV/Å
@@ -41,7 +41,7 @@ class Material:
     """Tetragonal PbTiO3, relaxed, and its mirror image, in n x n x n cells."""
 
     def __init__(self, folder: Path, n: int) -> None:
-        self.model, self.params, self.info = load_model(folder)
+        self.model, self.params, self.info = load(folder)
         self.enthalpy = make_enthalpy(self.model)
         unit = Atoms("PbTiO3", scaled_positions=SITES, cell=[3.874, 3.874, 4.2], pbc=True)
         start = self.model.prepare(unit, np.float64, skin=1.0)

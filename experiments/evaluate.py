@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.training.config import load_config
 from ferrojax.training.evaluate import evaluate
 from ferrojax.training.plots import parity_plot
@@ -36,7 +36,7 @@ def run(name: str) -> dict:
     folder = HERE / name
     settings = load_config(folder / "config.yaml")
     frames = load_frames(settings.data, settings.seed)
-    model, params, info = load_model(folder / "model")
+    model, params, info = load(folder / "model")
     metrics = evaluate(model, params, info, frames.validation, predictions=True)
     parity_plot(metrics.pop("predictions"), folder / "parity.png")
     metrics["split"] = {"train": len(frames.train), "validation": len(frames.validation), "seed": settings.seed}

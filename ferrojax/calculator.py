@@ -18,7 +18,7 @@ from ferrojax.data.reference import choose_references
 from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.enthalpy import Enthalpy, make_enthalpy, shared_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential.bundle import load_model
+from ferrojax.potential.bundle import load
 from ferrojax.potential.model import Model
 from ferrojax.response.first import born_charges, eps_inf
 from ferrojax.state import State, from_ase
@@ -37,7 +37,7 @@ class FerrojaxCalculator(Calculator):
     displacement] (e), dielectric_tensor ε∞, polarizability of the cell (e Å²/V).
 
     Args:
-        model, params, info: as ``load_model`` returns them.
+        model, params, info: as ``load`` returns them.
         field: V/Å (D/ε0 on an axis of fixed displacement); change it with ``calc.set(field=...)``.
         boundary: electric boundary conditions.
         dtype: float64 where JAX has it enabled, else float32.
@@ -79,7 +79,7 @@ class FerrojaxCalculator(Calculator):
     @classmethod
     def from_path(cls, path: str | Path, **settings: Any) -> FerrojaxCalculator:
         """Calculator of a model folder; settings as for the constructor."""
-        return cls(*load_model(path), **settings)
+        return cls(*load(path), **settings)
 
     def set(self, **settings: Any) -> dict:
         """Change parameters; a new field discards earlier results."""

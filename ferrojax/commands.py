@@ -18,7 +18,7 @@ from rich.table import Table
 from ferrojax import __version__
 from ferrojax.data import read_frames
 from ferrojax.files import write_text
-from ferrojax.potential import Model, load_model
+from ferrojax.potential import Model, load
 from ferrojax.training.evaluate import evaluate
 from ferrojax.training.plots import parity_plot
 
@@ -31,7 +31,7 @@ def run_evaluate(path: Path, data: Sequence[Path], output: Path | None, align_en
 
     The JSON holds ``model``, ``data`` and what ``ferrojax.evaluate`` returns.
     """
-    model, params, info = load_model(path)
+    model, params, info = load(path)
     frames = [frame for source in data for frame in read_frames(source)]
     metrics = evaluate(model, params, info, frames, align_energies, predictions=plots is not None)
     pairs = metrics.pop("predictions", None)
@@ -63,7 +63,7 @@ def error_table(metrics: Mapping[str, Any]) -> Table:
 
 def run_info(path: Path | None) -> None:
     """Print versions, devices and precision, or what a model is."""
-    Console().print(_table("environment", environment()) if path is None else _table(str(path), describe(*load_model(path))))
+    Console().print(_table("environment", environment()) if path is None else _table(str(path), describe(*load(path))))
 
 
 def environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ from ase import Atoms
 
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.state import to_ase
 
 MODEL = Path(__file__).resolve().parent.parent / "experiments" / "titanates" / "fast" / "model"
@@ -19,7 +19,7 @@ MODEL = Path(__file__).resolve().parent.parent / "experiments" / "titanates" / "
 @functools.cache
 def lead_titanate(dtype: str = "float32"):
     """Enthalpy, parameters and the relaxed state."""
-    model, params, _ = load_model(MODEL)
+    model, params, _ = load(MODEL)
     atoms = _start().repeat(2)
     atoms.rattle(0.01, seed=0)
     enthalpy = make_enthalpy(model)
@@ -31,7 +31,7 @@ def lead_titanate(dtype: str = "float32"):
 @functools.cache
 def lead_titanate_cell():
     """Model, parameters, model info and the relaxed cell of five atoms, float64, at rest to 1e-7 eV/Å."""
-    model, params, info = load_model(MODEL)
+    model, params, info = load(MODEL)
     state = model.prepare(_start(), np.float64, skin=1.0)
     state = relax(make_enthalpy(model), params, state, cell=np.eye(3), force_tolerance=1e-7, stress_tolerance=1e-8).state
     return model, params, info, model.prepare(to_ase(state), np.float64)

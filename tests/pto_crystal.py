@@ -1,4 +1,4 @@
-"""PbTiO3 as an Einstein crystal in an elastic box: an ASE calculator of which every number of the PTO-test is known."""
+"""PbTiO3 as an Einstein crystal in an elastic box, of which every number of the PTO-test is known: an ASE calculator, cells, runs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,39 @@ import signal
 from typing import ClassVar
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from lead_titanate import MODEL
 
 from ferrojax.calculator import FerrojaxCalculator
 from ferrojax.pto_test.crystal import SITES
+from ferrojax.pto_test.models import Plan
+from ferrojax.pto_test.series import Scale
+from ferrojax.quickstart.statics import perovskite
 
 EDGES = np.array([3.9, 3.9, 4.2])  # Å, where the box is at rest
 SHIFTS = np.array([0.0, 0.2, -0.2, -0.15, -0.15])  # Å along z, where the sublattices are at rest
 STIFFNESS, ELASTIC = 5.0, 8.0  # eV/Å²; of a site, and of an edge
+NOMINAL = np.array([[2.0], [4.0], [-2.0], [-2.0], [-2.0]]) * np.ones(3)  # e, the Born charges
+REPEAT = (2, 2, 2)
 
 
 def trained() -> Calculator:
     """The trained potential of tests/lead_titanate.py as ASE calculator."""
     return FerrojaxCalculator.from_path(MODEL)
+
+
+def start() -> Atoms:
+    """One cell at rest."""
+    cell = perovskite(EDGES[0], EDGES[2])
+    cell.positions[:, 2] += SHIFTS
+    return cell
+
+
+def plan(ensemble, steps=60, reference=None, kelvin=300.0) -> Plan:
+    """A run of supercells of ``REPEAT``, recorded every second step of 2 fs."""
+    scale = Scale(REPEAT, 2.0, NOMINAL, reference)
+    return Plan(ensemble, kelvin, steps, 2.0, 2, 0, 0.3, scale, 0.0)
 
 
 class Crystal(Calculator):

@@ -1,4 +1,4 @@
-"""The lattice enthalpy: derivatives, symmetry, boundaries, acoustic modes, alloys, bad input."""
+"""The lattice enthalpy: derivatives, symmetry, supercells, precision, batches."""
 
 from __future__ import annotations
 
@@ -9,53 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_lattice import BULK, FIELD, SHAPE, STRAIN, parameters, random_state
 
-from ferrojax.effective import (
-    LatticeBoundary,
-    LatticeState,
-    load_parameters,
-    make_enthalpy,
-    minimise,
-    prepare,
-    relaxed_strain,
-    stationary,
-    strain_tensor,
-    stripes,
-    uniform_state,
-    voigt_strain,
-    wall_lattice,
-    well,
-)
-from ferrojax.effective.acoustic import local_strain, relaxed_acoustic
-from ferrojax.effective.enthalpy import check_memory
-from ferrojax.effective.terms import elastic_tensor, strain_sources
-from ferrojax.errors import FerrojaxError
-from ferrojax.units import COULOMB, EPSILON_0, GPA
-
-NO_STRAIN, NO_FIELD = jnp.zeros((3, 3)), jnp.zeros(3)
-STRAIN = jnp.array([[0.01, 0.004, -0.002], [0.004, -0.007, 0.003], [-0.002, 0.003, 0.02]])
-FIELD = jnp.array([0.01, -0.02, 0.03])
-SHAPE = (3, 4, 5)
-BULK, CELL, ODD = make_enthalpy(SHAPE), make_enthalpy((1, 1, 1)), make_enthalpy((5, 3, 3))  # compiled once
-
-
-def parameters():
-    """A set in which no number is zero."""
-    params = load_parameters("pbtio3-lda").under_pressure(-2 * GPA)
-    return params.replace(k2=jnp.array(30.0, float), k3=jnp.array(50.0, float), spring=jnp.array(-0.279, float))
-
-
-def random_state(shape, acoustic=False, seed=0):
-    rng = np.random.default_rng(seed)
-    return LatticeState(
-        modes=jnp.asarray(0.2 * rng.normal(size=(*shape, 3))),
-        acoustic=jnp.asarray(0.05 * rng.normal(size=(*shape, 3))) if acoustic else None,
-        occupation=jnp.asarray(rng.choice([-1.0, 1.0], size=shape)),
-    )
-
-
-def sources(params, state):
-    return strain_sources(params, jnp.moveaxis(state.modes, -1, 0), state.occupation)
+from ferrojax.effective import LatticeBoundary, LatticeState, make_enthalpy, prepare, strain_tensor, voigt_strain
 
 
 def slope(function, step):
@@ -190,115 +146,6 @@ def test_a_rotation_is_no_strain():
     np.testing.assert_allclose(strain_tensor(voigt_strain(STRAIN)), STRAIN, atol=1e-17)
 
 
-def test_explicit_acoustic_modes_relax_to_the_adiabatic_energy():
-    shape = ODD.shape  # odd: no zone boundary
-    enthalpy, params, state = ODD, parameters(), random_state(shape)
-    explicit = state.replace(acoustic=jax.jit(relaxed_acoustic)(params, sources(params, state)))
-    adiabatic = float(enthalpy(params, state, STRAIN, FIELD))
-    assert float(enthalpy(params, explicit, STRAIN, FIELD)) == pytest.approx(adiabatic, rel=1e-13)
-    residual = jax.jit(jax.grad(lambda s: enthalpy(params, s, STRAIN, FIELD)))(explicit).acoustic
-    assert float(jnp.abs(residual).max()) < 1e-12
-    away = state.replace(acoustic=random_state(shape, acoustic=True).acoustic)
-    assert float(enthalpy(params, away, STRAIN, FIELD)) > adiabatic
-
-
-def test_acoustic_energy_is_that_of_the_local_strain():
-    """Σ ½ η·B η + η·y with η from w by differentiation: the elastic part integrated by parts."""
-    shape = ODD.shape
-    enthalpy, params, state = ODD, parameters(), random_state(shape, acoustic=True)
-    eta = local_strain(state.acoustic, params.a0)
-    expected = 0.5 * jnp.einsum("ixyz,ij,jxyz->", eta, elastic_tensor(params), eta) + jnp.vdot(eta, sources(params, state))
-    rigid = state.replace(acoustic=jnp.ones_like(state.acoustic))
-    found = enthalpy(params, state, STRAIN, FIELD) - enthalpy(params, rigid, STRAIN, FIELD)
-    assert float(found) == pytest.approx(float(expected), rel=1e-12)
-
-
-def test_strain_relaxed_in_closed_form_has_no_stress_left():
-    enthalpy, params, state = BULK, parameters(), random_state(SHAPE)
-    params = params.replace(stress=jnp.asarray(STRAIN))  # any symmetric tensor
-    strain = relaxed_strain(params, state)
-    total = jax.grad(enthalpy, 2)(params, state, strain, FIELD) / (60 * params.a0**3)
-    np.testing.assert_allclose(total, np.zeros((3, 3)), atol=1e-14)
-    inner = jax.grad(enthalpy, 2)(params.replace(stress=jnp.zeros((3, 3))), state, strain, FIELD) / (60 * params.a0**3)
-    np.testing.assert_allclose(inner, STRAIN, atol=1e-14)
-
-
-def test_minimum_and_newton_agree_and_epitaxy_holds_the_film_plane():
-    params, enthalpy = load_parameters("batio3-wc"), CELL
-    misfit = strain_tensor(jnp.array([-0.01, -0.01, 0.3, 0.1, 0.1, 0.0]))
-    start = uniform_state((1, 1, 1), (0.01, 0.02, 0.12))
-    down = minimise(enthalpy, params, start, misfit, FIELD, clamp="epitaxial", tolerance=1e-9)
-    newton = stationary(enthalpy, params, down.state, misfit, FIELD, clamp="epitaxial", tolerance=1e-11)
-    assert newton.energy == pytest.approx(down.energy, abs=1e-13)
-    np.testing.assert_allclose(voigt_strain(down.strain)[jnp.array([0, 1, 5])], [-0.01, -0.01, 0.0], atol=1e-15)
-    stress = jax.grad(enthalpy, 2)(params, down.state, down.strain, FIELD) / (params.a0**3)
-    np.testing.assert_allclose(voigt_strain(stress)[jnp.array([2, 3, 4])], np.zeros(3), atol=1e-14)
-    assert down.max_force <= 1e-9
-
-
-def test_open_circuit_is_the_limit_of_a_long_longitudinal_wave():
-    """LO-TO splitting of a point-dipole lattice: 2π k_e Z*²/(ε∞ a0³) in half curvatures, as 1/n²."""
-    params = load_parameters("batio3-wc")
-    lorentz = float(2 * jnp.pi * COULOMB * params.charge**2 / (params.eps_inf * params.a0**3))
-    uniform = uniform_state((1, 1, 1), (1e-3, 0.0, 0.0))
-    shorted = float(CELL(params, uniform, NO_STRAIN, NO_FIELD))
-    opened = float(make_enthalpy((1, 1, 1), LatticeBoundary((1.0, 0.0, 0.0)))(params, uniform, NO_STRAIN, NO_FIELD))
-    assert opened - shorted == pytest.approx(lorentz * 1e-6, rel=1e-10)
-    gaps = []
-    for cells in (48, 96):
-        wave = np.cos(2 * np.pi * np.arange(cells) / cells)[:, None, None, None] * np.array([1e-3, 0.0, 0.0])
-        energy = float(make_enthalpy((cells, 1, 1))(params, LatticeState(jnp.asarray(wave)), NO_STRAIN, NO_FIELD))
-        gaps.append(2 * energy / cells / opened - 1)
-    assert abs(gaps[1]) < 0.01
-    assert gaps[0] / gaps[1] == pytest.approx(4, rel=0.02)
-
-
-def test_film_between_perfect_electrodes():
-    """No gap: a film along z is a bulk, and a film in its plane is the bulk with stripes that alternate along z."""
-    params, shape = parameters(), (2, 2, 3)
-    film, bulk = make_enthalpy(shape, LatticeBoundary(dead_layers=0)), make_enthalpy(shape)
-    up = uniform_state(shape, (0.0, 0.0, 0.2))
-    assert float(film(params, up, STRAIN, FIELD)) == pytest.approx(float(bulk(params, up, STRAIN, FIELD)), rel=1e-13)
-    along = uniform_state(shape, (0.2, 0.0, 0.0))
-    image = stripes((6, 2, 2), (0.0, 0.2, 0.0), 6)
-    image = LatticeState(jnp.moveaxis(image.modes, 0, 2)[..., jnp.array([1, 2, 0])])
-    doubled = make_enthalpy((2, 2, 6))
-    assert 2 * float(film(params, along, STRAIN, NO_FIELD)) == pytest.approx(float(doubled(params, image, STRAIN, NO_FIELD)), rel=1e-13)
-
-
-def test_dead_layers_leave_a_depolarizing_field():
-    """E_z = -P d/((l + d) ε0 ε∞) inside, the field of a capacitor with d dead layers."""
-    params, layers, gap, u = load_parameters("batio3-wc"), 12, 4, 0.1
-    state = uniform_state((1, 1, layers), (0.0, 0.0, u))
-
-    def force(enthalpy, charge):
-        """On a cell in the middle of the film, eV/Å."""
-        changed = params.replace(charge=jnp.asarray(charge))
-        return -float(jax.grad(enthalpy, 1)(changed, state, NO_STRAIN, NO_FIELD).modes[0, 0, layers // 2, 2])
-
-    film, bulk = (make_enthalpy((1, 1, layers), LatticeBoundary(dead_layers=d)) for d in (gap, 0))
-    charge = float(params.charge)
-    # The gap also bears no stress from the modes; what it does without charges is elastic.
-    electric = (force(film, charge) - force(bulk, charge)) - (force(film, 0.0) - force(bulk, 0.0))
-    polarization = charge * u / float(params.a0) ** 3
-    field = -polarization * gap / (layers + gap) / (EPSILON_0 * float(params.eps_inf))
-    assert electric / charge == pytest.approx(field, rel=1e-6)
-
-
-def test_alloy_term_strains_the_lattice():
-    """b Σ a Tr η: a composition wave relaxes by ½ b² <a²>/B11, a mean composition pulls on the volume."""
-    params, cells = load_parameters("basrtio3-x50"), 5
-    wave = np.cos(2 * np.pi * np.arange(cells) / cells)
-    state = uniform_state((cells, 1, 1)).replace(occupation=jnp.asarray(wave).reshape(cells, 1, 1))
-    enthalpy = make_enthalpy((cells, 1, 1))
-    found = float(enthalpy(params, state, NO_STRAIN, NO_FIELD))
-    assert found == pytest.approx(-0.5 * 0.279**2 * np.sum(wave**2) / float(params.b11), rel=1e-12)
-    filled = uniform_state((cells, 1, 1)).replace(occupation=jnp.ones((cells, 1, 1)))
-    empty = uniform_state((cells, 1, 1))
-    change = float(enthalpy(params, filled, STRAIN, NO_FIELD) - enthalpy(params, empty, STRAIN, NO_FIELD))
-    assert change == pytest.approx(-0.279 * cells * float(jnp.trace(STRAIN)), rel=1e-12)
-
-
 def test_single_precision_vmap_and_jit():
     enthalpy, params = BULK, parameters()
     states = [random_state(SHAPE, seed=s) for s in range(3)]
@@ -311,41 +158,3 @@ def test_single_precision_vmap_and_jit():
     both = jax.vmap(enthalpy, (0, None, None, None))(many, states[0], STRAIN, FIELD)
     assert float(both[0]) == pytest.approx(exact[0], rel=1e-12)
     assert float(both[1]) > exact[0]
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: make_enthalpy((0, 2, 2)), "at least 1"),
-        (lambda: make_enthalpy((2, 2)), "three whole numbers"),
-        (lambda: make_enthalpy((2.5, 2, 2)), "three whole numbers"),
-        (lambda: make_enthalpy((2, 2, 2), LatticeBoundary((0.0, 0.0, 1.5))), "from 0"),
-        (lambda: make_enthalpy((2, 2, 2), LatticeBoundary((float("nan"), 0.0, 0.0))), "from 0"),
-        (lambda: make_enthalpy((2, 2, 2), LatticeBoundary(dead_layers=-1)), "0 or more"),
-        (lambda: make_enthalpy((2, 2, 2), LatticeBoundary((0.0, 0.0, 0.5), dead_layers=1)), "set depolarization"),
-        (lambda: make_enthalpy((2, 2, 2))(parameters(), uniform_state((2, 2, 3)), NO_STRAIN, NO_FIELD), "modes has shape"),
-        (lambda: check_memory((100_000, 100_000, 10)), "GiB"),
-        (lambda: stripes((6, 1, 1), (0, 0, 0.1), 4), "period"),
-        (lambda: wall_lattice(jnp.ones(3), 9, "cell"), "even number"),
-        (lambda: wall_lattice(jnp.ones(3), 8, "corner"), "'cell' boundary"),
-        (lambda: well(load_parameters("batio3-wc"), (0, 0, 0)), "direction"),
-        (lambda: well(load_parameters("batio3-wc").under_pressure(60 * GPA), (0, 0, 1)), "cubic cell is stable"),
-        (lambda: well(load_parameters("batio3-wc").under_pressure(-5 * GPA), (0, 0, 1)), "takes over at a pressure of -4.5"),
-        (lambda: minimise(CELL, parameters(), uniform_state((1, 1, 1)), clamp="loose"), "clamp"),
-        (lambda: stationary(make_enthalpy((12, 12, 12)), parameters(), uniform_state((12, 12, 12))), "unknowns"),
-    ],
-)
-def test_bad_input(make, message):
-    with pytest.raises(FerrojaxError, match=message):
-        make()
-
-
-def test_a_mode_that_runs_away_is_reported():
-    unbound = load_parameters("batio3-lda").replace(alpha=jnp.array(-10.0))
-    with pytest.raises(FerrojaxError, match="ran away"):
-        minimise(CELL, unbound, uniform_state((1, 1, 1), (0.0, 0.0, 0.3)), max_steps=50)
-
-
-def test_too_few_steps_are_reported():
-    with pytest.raises(FerrojaxError, match="not converged after 2 steps"):
-        minimise(CELL, parameters(), uniform_state((1, 1, 1), (0.0, 0.0, 0.1)), max_steps=2)

@@ -18,7 +18,7 @@ from ferrojax.equilibrium.linear import require_finite
 from ferrojax.equilibrium.stability import check_settled
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths import activation, barrier
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.tensors import response_tensors
 from ferrojax.state import apply_strain
 from ferrojax.units import GPA
@@ -231,7 +231,7 @@ def test_4000_modes_without_a_matrix():
 @functools.cache
 def trained():
     """Tetragonal PbTiO3 of five atoms, at rest."""
-    model, params, _ = load_model(TRAINED)
+    model, params, _ = load(TRAINED)
     sites = [(0, 0, 0.094), (0.5, 0.5, 0.556), (0.5, 0.5, 0.978), (0.5, 0, 0.473), (0, 0.5, 0.473)]
     atoms = Atoms("PbTiO3", scaled_positions=sites, cell=[3.874, 3.874, 4.2], pbc=True)
     enthalpy, start = make_enthalpy(model), model.prepare(atoms, np.float64, skin=1.0)

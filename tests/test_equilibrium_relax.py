@@ -18,7 +18,7 @@ from ferrojax.equilibrium.relax import _conditions
 from ferrojax.equilibrium.steps import each, newton, residual
 from ferrojax.equilibrium.symmetry import symmetrized
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.first import born_charges, energy_forces_stress
 from ferrojax.topology import is_valid
 from ferrojax.units import GPA
@@ -189,7 +189,7 @@ def test_a_structure_is_moved_onto_its_space_group():
 @pytest.mark.slow
 def test_the_cubic_saddle_keeps_its_symmetry_and_its_soft_mode_leads_down():
     """Trained potential: cubic PbTiO3 stays Pm-3m with a threefold imaginary mode; along it, the tetragonal phase."""
-    model, params, _ = load_model(TRAINED)
+    model, params, _ = load(TRAINED)
     enthalpy = make_enthalpy(model)
     ideal = Atoms("PbTiO3", scaled_positions=np.round(2 * PEROVSKITE) / 2 % 1, cell=np.eye(3) * 3.93, pbc=True)
     ideal.rattle(1e-4, seed=0)

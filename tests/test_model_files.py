@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import Model, ModelConfig, load_model, preset, save_model
+from ferrojax.potential import Model, ModelConfig, load, preset, save_model
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def saved(tmp_path):
 
 def test_round_trip_is_exact(saved):
     folder, model, params = saved
-    again, stored, info = load_model(folder)
+    again, stored, info = load(folder)
     assert again == model
     assert info["reference_energies"] == {"a": {"Pb": -1.25}}
     assert jax.tree.structure(stored) == jax.tree.structure(params)
@@ -33,7 +33,7 @@ def test_saving_again_leaves_one_parameter_file(saved):
     folder, model, _ = saved
     save_model(folder, model, model.init(jax.random.key(1)), {})
     assert len(list(folder.iterdir())) == 2
-    load_model(folder)
+    load(folder)
 
 
 def test_truncated_parameters_are_refused(saved):
@@ -41,7 +41,7 @@ def test_truncated_parameters_are_refused(saved):
     file = next(folder.glob("params-*.npz"))
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(FerrojaxError, match=r"params-.*damaged.*copy the model folder again"):
-        load_model(folder)
+        load(folder)
 
 
 def test_truncated_header_and_missing_files(saved, tmp_path):
@@ -49,13 +49,13 @@ def test_truncated_header_and_missing_files(saved, tmp_path):
     text = (folder / "config.json").read_text()
     (folder / "config.json").write_text(text[: len(text) // 2])
     with pytest.raises(FerrojaxError, match="truncated"):
-        load_model(folder)
+        load(folder)
     (folder / "config.json").write_text(text)
     next(folder.glob("params-*.npz")).unlink()
     with pytest.raises(FerrojaxError, match="parameters cannot be read"):
-        load_model(folder)
+        load(folder)
     with pytest.raises(FerrojaxError, match="folder of a trained model"):
-        load_model(tmp_path / "nothing")
+        load(tmp_path / "nothing")
 
 
 def test_newer_format_and_other_shapes_are_refused(saved):
@@ -63,11 +63,11 @@ def test_newer_format_and_other_shapes_are_refused(saved):
     header = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(header | {"format": 99}))
     with pytest.raises(FerrojaxError, match="newer"):
-        load_model(folder)
+        load(folder)
     header["config"]["channels"] = 3
     (folder / "config.json").write_text(json.dumps(header))
     with pytest.raises(FerrojaxError, match="do not fit the configuration"):
-        load_model(folder)
+        load(folder)
 
 
 def test_failed_write_keeps_the_old_model(saved, monkeypatch):
@@ -80,7 +80,7 @@ def test_failed_write_keeps_the_old_model(saved, monkeypatch):
     with pytest.raises(FerrojaxError, match="No space left on device"):
         save_model(folder, model, model.init(jax.random.key(5)), {})
     monkeypatch.undo()
-    _, stored, _ = load_model(folder)
+    _, stored, _ = load(folder)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(stored), jax.tree.leaves(params)))
     assert len(list(folder.iterdir())) == 2
 

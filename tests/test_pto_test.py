@@ -1,36 +1,25 @@
-"""The PTO-test on crystals of which every number is known: protocol, observables, resume, failures, verdicts, report."""
+"""The PTO-test as a whole, on a crystal of which every number is known: protocol, stages, resume, failures, report."""
 
 import json
 import re
 from dataclasses import replace
 from importlib.resources import files
 
-import jax.numpy as jnp
 import numpy as np
-import pto_crystal
 import pytest
 import yaml
-from ase import units
 from ase.data import atomic_masses
 from lead_titanate import MODEL
-from pto_crystal import EDGES, ELASTIC, SHIFTS, STIFFNESS, Crystal
+from pto_crystal import EDGES, ELASTIC, NOMINAL, REPEAT, SHIFTS, STIFFNESS, Crystal, plan, start
 
 from ferrojax import cli
-from ferrojax.dynamics.barostat import cell_mass
 from ferrojax.errors import FerrojaxError
-from ferrojax.pto_test import PtoTestConfig, crystal, run_test
+from ferrojax.pto_test import PtoTestConfig, run_test
 from ferrojax.pto_test.ase_potential import AsePotential
-from ferrojax.pto_test.ase_run import AseRun, integrator
 from ferrojax.pto_test.config import read_config
-from ferrojax.pto_test.criteria import judge
-from ferrojax.pto_test.jax_potential import JaxPotential, cell_period
-from ferrojax.pto_test.models import ModelFailure, Plan
-from ferrojax.pto_test.series import COLUMNS, Scale, averages, trouble
-from ferrojax.quickstart.statics import perovskite
-from ferrojax.units import BOLTZMANN, E_PER_A2, FEMTOSECOND, PER_CM, THZ
+from ferrojax.pto_test.jax_potential import JaxPotential
+from ferrojax.units import E_PER_A2, PER_CM, THZ
 
-NOMINAL = np.array([[2.0], [4.0], [-2.0], [-2.0], [-2.0]]) * np.ones(3)
-REPEAT = (2, 2, 2)
 TINY = {
     "born_charges": {"Pb": 2, "Ti": 4, "O_along": -2, "O_across": -2},  # of the crystal's own dipole
     "phonons": {"points": 5},
@@ -39,17 +28,6 @@ TINY = {
     "nvt": {"temperatures_K": [300]},
     "efficiency": {"sizes": [1, 2], "temperatures_K": [300], "steps": 3},
 }
-
-
-def plan(ensemble, steps=60, reference=None, kelvin=300.0):
-    scale = Scale(REPEAT, 2.0, NOMINAL, reference)
-    return Plan(ensemble, kelvin, steps, 2.0, 2, 0, 0.3, scale, 0.0)
-
-
-def start():
-    cell = perovskite(EDGES[0], EDGES[2])
-    cell.positions[:, 2] += SHIFTS
-    return cell
 
 
 def test_the_defaults_are_the_protocol():
@@ -68,147 +46,6 @@ def test_settings_that_make_no_sense(wrong, match, tmp_path):
     (tmp_path / "pto.yaml").write_text(yaml.safe_dump({"dynamics": wrong}))
     with pytest.raises(FerrojaxError, match=match):
         read_config(tmp_path / "pto.yaml")
-
-
-def test_polarization_of_displaced_cells():
-    """Against the sum over atoms; the same for a supercell, whatever the origin; that of the dipole where charges are numbers."""
-    tensors = crystal.born_tensors(PtoTestConfig().born_charges)
-    np.testing.assert_allclose(tensors.sum(0), 0, atol=1e-12)
-    cell = crystal.tetragonal_start()
-    found = []
-    for repeat, shift in (((1, 1, 1), 0.0), (REPEAT, 0.0), (REPEAT, 0.7)):
-        atoms = cell.repeat(repeat)
-        atoms.positions += shift
-        box = atoms.cell.array[None]
-        found.append(crystal.polarization(crystal.displacements(atoms.positions[None], box, repeat), box, tensors)[0])
-    np.testing.assert_allclose(found, [found[0]] * 3, atol=1e-12)
-    # With respect to Pb, and each oxygen by hand: along its bond -5.83, across it -2.56, 0.002 e to make them neutral.
-    height = 4.1995 * np.array([0, 0.5561 - 0.5943, 0.9785 - 1.0943, 0.4733 - 0.5943, 0.4733 - 0.5943])
-    brute = np.dot([3.898, 7.058, -5.832, -2.562, -2.562], height) / (3.8741**2 * 4.1995) * 16.0217663
-    np.testing.assert_allclose(found[0], [0, 0, brute], atol=1e-9)
-    assert 0.8 < brute < 1.15  # 0.8 to 0.9 by Berry phases; charges of the cubic phase give more
-    ideal = perovskite(3.9, 3.9)
-    reference = 8 / 2 * (NOMINAL[:, 0] @ ideal.positions) @ np.linalg.inv(ideal.cell.array)
-    atoms = cell.repeat(REPEAT)
-    box = atoms.cell.array[None]
-    charges = crystal.polarization(crystal.displacements(atoms.positions[None], box, REPEAT), box, NOMINAL)
-    dipole = np.tile(NOMINAL[:, 0], 8) @ atoms.positions
-    np.testing.assert_allclose(crystal.from_dipole(dipole[None], box, reference), charges, atol=1e-10)
-
-
-def test_lindemann_ratio_of_thermal_noise():
-    """√3 σ/(a/2), whatever the polarization, the origin and the cell."""
-    rng = np.random.default_rng(0)
-    atoms = crystal.tetragonal_start().repeat((8, 8, 8))
-    box = atoms.cell.array[None] * [1.0, 1.02, 0.97]
-    noise = atoms.get_scaled_positions(wrap=False) @ box[0] + rng.normal(0, 0.2, atoms.positions.shape) + [3.0, 0.0, 1.0]
-    ratio = crystal.lindemann(crystal.displacements(noise[None], box, (8, 8, 8)), box)[0]
-    assert ratio == pytest.approx(np.sqrt(3) * 0.2 * 2 / np.cbrt(np.linalg.det(box[0]) / 512), rel=0.02)
-
-
-def series(**changes):
-    rows = np.zeros((40, len(COLUMNS)))
-    rows[:, 0], rows[:, 1] = np.arange(40), np.arange(40) / 10
-    for name, value in ({"a_A": 3.9, "b_A": 3.9, "c_A": 4.2, "lindemann": 0.1} | changes).items():
-        rows[:, COLUMNS.index(name)] = value
-    return rows
-
-
-def test_what_ends_a_run():
-    assert trouble(series(), 0.3) is None and trouble(series()[:0], 0.3) is None
-    assert trouble(series(dipole_Pz=np.nan), 0.3) is None  # of a potential without a dipole
-    assert "melted by 3.90 ps: the Lindemann ratio is 0.40" in trouble(series(lindemann=0.4), 0.3)
-    assert trouble(series(lindemann=[0.1] * 39 + [0.9]), 0.3) is None  # one frame does not decide
-    assert "burst by 3.90 ps: the volume is 2.50" in trouble(series(c_A=np.linspace(4.0, 10.0, 40)), 0.3)
-    assert "collapsed" in trouble(series(c_A=np.linspace(4.0, 1.0, 40)), 0.3)
-    assert "not finite" in trouble(series(energy_eV=[0.0] * 39 + [np.nan]), 0.3)
-
-
-def test_averages_take_the_longest_edge_for_c():
-    noise = np.random.default_rng(1).normal(0, 0.01, 40)
-    found = averages(series(a_A=4.1 + noise, c_A=3.9, Pz=[9.0] * 20 + [0.5] * 20), 0.5)
-    assert found["c"] == pytest.approx(4.1 + noise[20:].mean()) and found["c/a"] == pytest.approx(found["c"] / 3.9)
-    assert found["Pz"] == pytest.approx(0.5) and 0.001 < found["a_A_error"] < 0.01
-
-
-def runs(ratios, lost=None, lindemann=0.1):
-    means = [{"c/a": ratio, "lindemann": lindemann} for ratio in ratios]
-    good = [{"temperature_K": 300.0 + 100 * k, "status": "finished", "means": x} for k, x in enumerate(means)]
-    return [run | {"status": "failed", "message": "melted by 3 ps."} if k == lost else run for k, run in enumerate(good)]
-
-
-REENTRANT = ("tetragonal to cubic at 450 K", "cubic to tetragonal at 550 K", "tetragonal to cubic at 650 K")
-
-
-@pytest.mark.parametrize(
-    "ratios, lost, passed, words",
-    [
-        ([1.06, 1.05, 1.04, 1.02, 1.00, 1.00], None, (True, True, True), "650 ± 50 K"),
-        ([1.06, 1.05, 1.04, 1.03, 1.03, 1.03], None, (True, False, True), "tetragonal from 300 to 800 K"),
-        ([1.06, 1.00, 1.00, 1.00, 1.00, 1.00], None, (True, False, True), "350 ± 50 K"),
-        ([1.06, 1.05, 1.00, 1.03, 1.00, 1.00], None, (True, False, True), "; ".join(REENTRANT)),
-        ([1.32, 1.30, 1.30, 1.30, 1.00, 1.00], None, (False, True, True), "650 ± 50 K"),
-        ([1.06, 1.05, 1.04, 1.02, 1.00, 1.00], 4, (True, False, False), "700 K: melted by 3 ps."),
-        ([1.06, 1.05, 1.04, 1.02, 1.00, 1.00], 0, (False, False, False), "300 K: melted by 3 ps."),
-        ([1.06, 1.05], None, (True, None, None), "2 of 6 temperatures"),
-    ],
-)
-def test_verdicts(ratios, lost, passed, words):
-    found = judge(runs(ratios, lost), np.arange(300.0, 801, 100), None, PtoTestConfig().criteria)
-    assert tuple(v.passed for v in found[:3]) == passed and found[1].found == words
-    assert found[3].passed is None and found[3].word == "undecided"
-
-
-def test_a_scan_too_coarse_for_the_limits_decides_nothing():
-    coarse = [run | {"temperature_K": kelvin} for run, kelvin in zip(runs([1.05, 1.0, 1.0]), (300.0, 600.0, 900.0))]
-    found = judge(coarse, (300.0, 600.0, 900.0), None, PtoTestConfig().criteria)[1]
-    assert found.passed is None and found.found == "450 ± 150 K"
-
-
-def test_verdict_on_phonons_and_melting():
-    criteria = PtoTestConfig().criteria
-    soft, hard = ({"status": "finished", "lowest_per_cm": x, "wave": [0.5, 0.5, 0]} for x in (-35.0, -19.0))
-    assert [judge([], [], x, criteria)[3].passed for x in (soft, hard)] == [False, True]
-    assert "-35.0 1/cm at q = (0.5 0.5 0)" in judge([], [], soft, criteria)[3].found
-    assert judge([], [], {"status": "failed", "message": "no cell"}, criteria)[3].found == "no cell"
-    assert judge(runs([1.06, 1.0], lindemann=0.35), [300.0, 400.0], None, criteria)[2].passed is False
-
-
-def test_the_cell_of_both_integrators_has_one_inertia():
-    """dv/dt = V σ/W: in ASE 1/W = pfact, here W = (N_f + 3) kT τ²/3."""
-    atoms, ensemble = start().repeat(REPEAT), PtoTestConfig().npt
-    atoms.calc = Crystal()
-    motion = integrator(atoms, plan(ensemble, kelvin=700.0), np.random.default_rng(0))
-    tau = cell_period(atoms, 700.0, ensemble.pfactor_fs) * FEMTOSECOND
-    assert float(cell_mass(jnp.asarray(BOLTZMANN * 700), 3 * len(atoms) - 3, tau)) == pytest.approx(1 / motion.pfact, rel=1e-7)
-    assert FEMTOSECOND == pytest.approx(units.fs, rel=1e-7)
-
-
-@pytest.mark.parametrize("kind", ["npt", "nvt"])
-def test_a_stopped_run_goes_on_as_if_nothing_had_happened(kind, tmp_path):
-    atoms, task = start().repeat(REPEAT), plan(getattr(PtoTestConfig(), kind), reference=np.full(3, -4.0))
-    whole = AseRun(atoms, Crystal(), task).go()
-    assert whole.shape == (30, len(COLUMNS)) and np.isfinite(whole).all()
-    path = tmp_path / "checkpoint.npz"
-    with pytest.raises(SystemExit) as caught:
-        AseRun(atoms, Crystal(stop_at=Crystal.calls + 33), task, path).go()
-    assert caught.value.code == 143
-    begun = AseRun(atoms, Crystal(), task, path)
-    assert 0 < begun.step < 60
-    np.testing.assert_allclose(begun.go(), whole, rtol=1e-9, atol=1e-9)
-    calls = Crystal.calls
-    np.testing.assert_array_equal(AseRun(atoms, Crystal(), task, path).go(), begun.rows)
-    assert Crystal.calls == calls  # a run at its end takes no step
-    path.write_bytes(b"PK cut short")
-    with pytest.raises(FerrojaxError, match=r"checkpoint.npz: cannot be read .* remove it"):
-        AseRun(atoms, Crystal(), task, path)
-
-
-def test_a_soft_crystal_melts(tmp_path):
-    """Springs of 0.02 eV/Å² let an atom at 300 K go 2 Å."""
-    with pytest.raises(ModelFailure, match="melted by .* ps: the Lindemann ratio is 0.3") as caught:
-        AseRun(start().repeat(REPEAT), Crystal(stiffness=0.02), plan(PtoTestConfig().nvt, steps=2000), tmp_path / "checkpoint.npz").go()
-    assert 10 <= len(caught.value.rows) < 1000
 
 
 @pytest.fixture(scope="module")
@@ -340,16 +177,3 @@ def test_a_ferrojax_model_and_the_same_as_ase_calculator(tmp_path):
     more = ours.dynamics(start().repeat(REPEAT), plan(config.npt), tmp_path / "run")
     np.testing.assert_array_equal(more[: len(rows)], rows)
     assert len(more) == 30 and one["npt"][0]["status"] == "finished" and one["efficiency"][0]["us_per_atom_step"] > 0
-
-
-def test_the_calculator_of_these_tests_is_what_it_says():
-    """Forces and stress against differences of the energy."""
-    atoms = start().repeat((2, 1, 1))
-    atoms.set_cell(atoms.cell.array @ np.diag([1.01, 0.99, 1.02]), scale_atoms=True)
-    atoms.rattle(0.05, seed=1)
-    atoms.calc = Crystal()
-    from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
-
-    np.testing.assert_allclose(atoms.get_forces(), calculate_numerical_forces(atoms, 1e-4), atol=1e-6)
-    np.testing.assert_allclose(atoms.get_stress()[:3], calculate_numerical_stress(atoms, 1e-5)[:3], atol=1e-6)
-    assert pto_crystal.Crystal.calls > 0

@@ -17,7 +17,7 @@ from random_model import random_model
 from ferrojax.data import read_frames
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.quickstart import run, statics
 from ferrojax.quickstart.fit import IonicModel
 from ferrojax.quickstart.main import REPORTS
@@ -63,7 +63,7 @@ def test_report_is_whole_and_finite(finished):
 
 def test_errors_are_those_of_the_saved_model_on_frames_it_did_not_see(finished):
     folder, report = finished
-    model, params, info = load_model(folder / "model")
+    model, params, info = load(folder / "model")
     training = report["training"]
     every = evaluate(model, params, info, read_frames("pbtio3-v1"))
     seen, held = training["errors_train"], training["errors_held_out"]
@@ -78,7 +78,7 @@ def test_errors_are_those_of_the_saved_model_on_frames_it_did_not_see(finished):
 
 def test_permittivity_is_marked_as_not_trained(finished):
     folder, report = finished
-    model, _, _ = load_model(folder / "model")
+    model, _, _ = load(folder / "model")
     assert report["eps_inf"]["value"] == model.config.eps_inf
     assert "not trained" in report["eps_inf"]["note"] and report["eps_inf"]["note"] in (folder / "report.html").read_text()
 

@@ -15,7 +15,7 @@ from random_model import polar_perovskite, random_model
 
 from ferrojax.electrostatics.ewald import ewald_energy
 from ferrojax.enthalpy import make_enthalpy
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.first import born_charges
 from ferrojax.units import COULOMB
 
@@ -79,7 +79,7 @@ def test_untrained_model(claim):
 @pytest.mark.skipif(not TRAINED, reason="no trained model under experiments/")
 @pytest.mark.parametrize("config", TRAINED, ids=lambda path: "-".join(path.parts[-4:-2]))
 def test_trained_models(config, claim):
-    model, params, _ = load_model(config.parent)
+    model, params, _ = load(config.parent)
     atoms = polar_perovskite()
     atoms.symbols[0] = next(e for e in ("Pb", "Ba", "Sr", "Ca") if e in model.config.elements)
     lengths = (16, 32)

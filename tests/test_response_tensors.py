@@ -16,7 +16,7 @@ from ferrojax import effective
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import linear, relax, soft_mode
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.born_file import save_born
 from ferrojax.response.invariance import asymmetry, average, full_tensor
 from ferrojax.response.tensors import response_tensors
@@ -40,7 +40,7 @@ def toy():
 @functools.cache
 def trained():
     """Tetragonal PbTiO3 of five atoms and the trained potential."""
-    model, params, _ = load_model(TRAINED)
+    model, params, _ = load(TRAINED)
     enthalpy = make_enthalpy(model)
     atoms = Atoms("PbTiO3", scaled_positions=PEROVSKITE, cell=[3.874, 3.874, 4.2], pbc=True)
     start = model.prepare(atoms, dtype=np.float64, skin=1.0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import ase.io
@@ -12,10 +10,9 @@ import pytest
 from lead_titanate import lead_titanate_cell
 
 import ferrojax
-from ferrojax.data.shipped import data_path, shipped_datasets
+from ferrojax import shipped
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import shipped
 from ferrojax.response import Phonons, response_tensors
 from ferrojax.training import teacher_frames
 from ferrojax.units import PER_CM
@@ -23,39 +20,36 @@ from ferrojax.units import PER_CM
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
 
 
-def script(path: str):
-    """A script of experiments/ as a module."""
-    spec = importlib.util.spec_from_file_location(Path(path).stem, EXPERIMENTS / path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_what_exists_goes_before_a_name(tmp_path, monkeypatch):
+def test_a_model_or_data_set_at_the_path_goes_before_a_name(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "MODELS", tmp_path / "models")
     (tmp_path / "models" / "known").mkdir(parents=True)
     (tmp_path / "models" / "known" / "config.json").write_text("{}")
     assert shipped.shipped_models() == ["known"]
+    (tmp_path / "known").mkdir()  # a folder of something else
     assert shipped.model_folder("known", tmp_path) == tmp_path / "models" / "known"
     assert shipped.model_folder("other", tmp_path) == tmp_path / "other"
-    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / "config.json").write_text("{}")
     assert shipped.model_folder("known", tmp_path) == tmp_path / "known"
     with pytest.raises(FerrojaxError, match="give the folder of a trained model or known"):
         ferrojax.load(tmp_path / "nowhere")
 
-    assert shipped_datasets() and all(ferrojax.read_frames(name)[0].dataset == name for name in shipped_datasets())
-    name = shipped_datasets()[0]
+    assert shipped.shipped_datasets() and all(ferrojax.read_frames(name)[0].dataset == name for name in shipped.shipped_datasets())
+    name = shipped.shipped_datasets()[0]
     (tmp_path / name).mkdir()
-    assert data_path(name, tmp_path) == tmp_path / name
+    assert shipped.data_path(name, tmp_path).is_relative_to(shipped.DATA)
+    (tmp_path / name / "mine.xyz").touch()
+    assert shipped.data_path(name, tmp_path) == tmp_path / name
     with pytest.raises(FerrojaxError, match="no such file"):
         ferrojax.read_frames("pbtio3-v0")
 
 
 @pytest.mark.slow
-def test_properties_of_labels_are_the_derivatives_of_the_model():
+def test_properties_of_labels_are_the_derivatives_of_the_model(monkeypatch):
     """Phonons, Born charges and elastic constants by differences of labels, and by differentiating the enthalpy."""
-    reference, properties = script("dft-labels/reference.py"), script("shipped-models/properties.py")
+    monkeypatch.syspath_prepend(EXPERIMENTS / "shipped-models")
+    import properties
+    import reference
+
     model, params, info, state = lead_titanate_cell()
     structures = reference.around("tetragonal", state.to_ase())
     frames = teacher_frames(model, params, info, structures, labels=["energy", "forces", "stress", "dipole"], dtype=np.float64)

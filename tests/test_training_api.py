@@ -11,7 +11,7 @@ import yaml
 
 from ferrojax.data import read_frames, write_frames
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.training import evaluate, train
 
 
@@ -41,7 +41,7 @@ def test_train_writes_model_metrics_and_plots_and_is_not_repeated(tmp_path, caps
     assert json.loads((tmp_path / "run" / "results.json").read_text()) == result.metrics
     assert result.metrics["counts"] == {"frames": 2, "atoms": 10, "energy": 2, "forces": 2, "stress": 2, "dipole": 2}
 
-    model, params, info = load_model(tmp_path / "run" / "best")
+    model, params, info = load(tmp_path / "run" / "best")
     frames = read_frames("pbtio3-v1")
     again = evaluate(model, params, info, frames[:8])
     assert set(again) == {"counts", "energy", "forces", "stress", "virial", "dipole", "notes"}

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import Model, load_model, preset, save_model
+from ferrojax.potential import Model, load, preset, save_model
 from ferrojax.training import train
 from ferrojax.training.config import DataConfig, PotentialConfig
 from ferrojax.training.rates import parameter_names
@@ -45,7 +45,7 @@ def test_settings_and_elements_come_with_the_model(tmp_path):
     assert (section.preset, section.eps_inf, section.changes) == ("fast", 5.0, TINY)
     assert inherit_settings(section) == section  # as it is when a run is resumed from its stored configuration
     start = starting_point(section, frames_of("PbO"), seed=0)  # fewer elements than the model knows
-    model, params, _ = load_model(tmp_path)
+    model, params, _ = load(tmp_path)
     assert start.model == model
     assert (start.notes, start.pretrained_on) == ((), ["old", "older"])
     jax.tree.map(np.testing.assert_array_equal, start.params, params)
@@ -110,9 +110,9 @@ def test_fine_tuning_with_heads_writes_a_model_for_each(tmp_path):
     stored = yaml.safe_load((run / "config.yaml").read_text())["model"]
     assert (stored["preset"], stored["changes"], stored["eps_inf"]) == ("fast", TINY, 5.0)
     assert {path.name for path in (run / "heads" / "soft").iterdir()} == {"best", "last", "results.json", "parity.png"}
-    old = load_model(tmp_path / "old")[1]
+    old = load(tmp_path / "old")[1]
     for folder, dataset, held_out in ((run, "pbtio3-v1", 2), (run / "heads" / "soft", "soft", 1)):
-        model, params, info = load_model(folder / "last")
+        model, params, info = load(folder / "last")
         assert set(info["reference_energies"]) == {dataset}
         assert (info["provenance"]["train_frames"], info["provenance"]["pretrained_on"]) == (8, ["old", "older"])
         assert str(tmp_path) not in json.dumps(info)

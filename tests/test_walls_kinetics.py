@@ -124,8 +124,10 @@ def test_velocity_errors_allow_for_correlated_noise():
 
 def test_merz_and_creep_return_their_parameters():
     field = np.linspace(0.5, 2.0, 12)
-    found = fe.merz(field, 30.0 * np.exp(-1.7 / field))
+    slow = 30.0 * np.exp(-1.7 / field)
+    found = fe.merz(field, slow)
     assert found.activation.value == pytest.approx(1.7, rel=1e-8) and found.log_speed.value == pytest.approx(np.log(30.0), rel=1e-8)
+    np.testing.assert_allclose(found.speed(field), slow, rtol=1e-7)
     kelvin = np.repeat([250.0, 300.0, 400.0], 12)
     fields = np.tile(field, 3)
     at = np.exp(np.log(fields).mean())
@@ -134,7 +136,9 @@ def test_merz_and_creep_return_their_parameters():
         creep = fe.creep(fields, speed, kelvin, exponent=exponent)
         assert creep.barrier.value == pytest.approx(0.12, rel=1e-5) and creep.exponent.value == pytest.approx(0.25, rel=1e-4)
         assert creep.log_speed.value == pytest.approx(np.log(800.0), rel=1e-5) and creep.at == pytest.approx(at)
-    merz = fe.creep(field, 30.0 * np.exp(-1.7 / field), 300.0, exponent=1.0)  # Merz's law is creep with μ = 1
+        np.testing.assert_allclose(creep.speed(fields, kelvin), speed, rtol=1e-5)
+        np.testing.assert_allclose(creep.speed(fields[:12], 250.0), speed[:12], rtol=1e-5)
+    merz = fe.creep(field, slow, 300.0, exponent=1.0)  # Merz's law is creep with μ = 1
     assert merz.barrier.value / (BOLTZMANN * 300.0) * merz.at == pytest.approx(1.7, rel=1e-8)
 
 

@@ -20,6 +20,7 @@ from ferrojax import plotting
 from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.files import write_text
 from ferrojax.learning import learn
+from ferrojax.shipped import data_path
 
 RUNS = Path(__file__).resolve().parents[2] / "runs" / "active-learning"
 
@@ -60,7 +61,8 @@ def one_loop(settings: dict, path: Path, name: str, select: dict, seed: int) -> 
 
 def divided(settings: dict, base: Path, seed: int) -> tuple[list[Frame], list[Frame], list[Frame]]:
     """Frames to begin with (at random, by the seed), to choose from, and to validate on (the same for all seeds)."""
-    frames = [frame for name in settings["frames"] for frame in read_frames(base / name) if len(frame.atoms) <= settings["max_atoms"]]
+    every = [frame for name in settings["frames"] for frame in read_frames(data_path(name, base))]
+    frames = [frame for frame in every if len(frame.atoms) <= settings["max_atoms"]]
     held = np.random.default_rng(0).permutation(len(frames))
     validation, others = held[: settings["validation"]], held[settings["validation"] :]
     others = np.random.default_rng((1, seed)).permutation(others)

@@ -3,7 +3,8 @@
     python experiments/dft-labels/assemble.py pbtio3-v1 runs/dft/pbtio3.db [MORE.db ...]
 
 Writes ferrojax/data/NAME/NAME.extxyz and provenance.json (engine, version, settings, k-points, iterations, CPU time, date of each
-frame). What is there already, by structure, is not added again, so it may be called as often as labels are finished.
+frame), and the number of frames of each kind in its card. What is there already, by structure, is not added again, so it may be
+called as often as labels are finished.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import sys
 from collections import Counter
 from typing import Any
 
-from ferrojax.data import read_frames, write_frames
+from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.data.checks.duplicates import find_duplicates
-from ferrojax.data.shipped import DATA
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.labelling.job_queue import Queue
+from ferrojax.shipped import DATA
 
 KEPT = ("engine", "version", "settings_hash", "iterations", "date")
+BEGIN, END = "<!-- counts -->", "<!-- end of counts -->"  # in the data set's card
+DETAILS = {"kpoints": "kpoints", "gap": "gap_eV"}  # where the engine gives them
 
 
 def main(name: str, *queues: str) -> None:
@@ -41,14 +44,24 @@ def main(name: str, *queues: str) -> None:
         raise FerrojaxError(f"{', '.join(queues)}: no job is finished yet; ferrojax label status says what there is.")
     write_frames(file, frames)
     write_text(record, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-    for (system, atoms), count in sorted(Counter((frame.system, len(frame.atoms)) for frame in frames).items()):
-        print(f"{count:5d}  {atoms:3d} atoms  {system}")
-    print(f"{len(frames):5d}  in {file}")
+    counted = table(frames)
+    print(counted)
+    card = folder / "README.md"
+    if card.exists():
+        before, _, after = card.read_text(encoding="utf-8").partition(BEGIN)
+        write_text(card, f"{before}{BEGIN}\n{counted}\n{END}{after.partition(END)[2]}")
+
+
+def table(frames: list[Frame]) -> str:
+    """How many frames of which kind, in Markdown."""
+    kinds = Counter((frame.system, len(frame.atoms)) for frame in frames)
+    rows = [f"| {system} | {atoms} | {count} |" for (system, atoms), count in sorted(kinds.items())]
+    return "\n".join(["| frames | atoms | number |", "|---|---|---|", *rows, f"| all | | {len(frames)} |"])
 
 
 def row(index: int, provenance: dict[str, Any]) -> dict[str, Any]:
-    details = provenance["details"]
-    return {"frame": index, **{name: provenance[name] for name in KEPT}, "kpoints": details["kpoints"], "gap_eV": details["gap"]}
+    details = {kept: provenance["details"][name] for name, kept in DETAILS.items() if name in provenance["details"]}
+    return {"frame": index, **{name: provenance[name] for name in KEPT}, **details}
 
 
 if __name__ == "__main__":

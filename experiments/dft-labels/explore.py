@@ -29,6 +29,7 @@ from ferrojax.files import write_text
 from ferrojax.learning.diversity import descriptors, farthest_points
 from ferrojax.learning.explore import domain_walls, mode_displaced, molecular_dynamics, strained, without_copies
 from ferrojax.learning.explore.modes import supercell_matrix
+from ferrojax.shipped import model_folder
 from ferrojax.state import to_ase
 from ferrojax.units import GPA
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("config", type=Path, help="YAML file of the pool")
     path = parser.parse_args().config
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    model, params, _ = load(path.parent / settings["model"])
+    model, params, _ = load(model_folder(settings["model"], path.parent))
     phases = {name: relaxed(model, params, name, cell) for name, cell in settings["phases"].items()}
     taken = ase.io.read(settings["taken"], ":") if "taken" in settings else []  # chosen before: the new ones differ from these
     output = Path("runs/explore") / f"{path.stem}.extxyz"

@@ -9,20 +9,18 @@ configuration's name gets summary.json, branches.csv and branches.png; runs go t
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 from common import read_configuration
-from loop import RUNS, UP, drive
+from loop import RUNS, UP, drive, samples
 
 from ferrojax import plotting
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import coercive_field
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.units import E_PER_A2, KV_PER_CM
 
 
@@ -55,13 +53,8 @@ def report(settings: dict, branches: list[tuple[np.ndarray, np.ndarray]], folder
     }
     print(json.dumps(summary), flush=True)
     write_text(folder / "summary.json", json.dumps({"settings": settings, **summary}, indent=1) + "\n")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("seed", "field_kV_per_cm", "polarization_C_per_m2"))
-    for seed, (field, polarization) in zip(settings["seeds"], branches):
-        keep = max(1, len(field) // 500)
-        writer.writerows((seed, f"{e / KV_PER_CM:.4f}", f"{p:.6f}") for e, p in zip(field[::keep], polarization[::keep]))
-    write_text(folder / "branches.csv", text.getvalue())
+    table = [row for seed, (field, p) in zip(settings["seeds"], branches) for row in samples(seed, field / KV_PER_CM, p, 500)]
+    write_csv(folder / "branches.csv", table, ("seed", "field_kV_per_cm", "polarization_C_per_m2"))
     draw(settings, branches, folder / "branches.png")
 
 

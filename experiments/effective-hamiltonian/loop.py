@@ -8,8 +8,6 @@ runs/, with checkpoints: one that was stopped goes on where it was.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -22,7 +20,7 @@ from ferrojax import effective, plotting
 from ferrojax.dynamics import Langevin, Output, Triangle, run
 from ferrojax.dynamics.records import Records
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 UP = np.array([0.0, 0.0, 1.0])
@@ -84,14 +82,15 @@ def report(settings: dict, loops: dict[float, list[Hysteresis]], folder: Path) -
         )
         print(json.dumps(rows[-1]), flush=True)
     write_text(folder / "summary.json", json.dumps({"settings": settings, "loops": rows}, indent=1) + "\n")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("temperature_K", "field_kV_per_cm", "polarization_C_per_m2"))
-    for kelvin, repeats in loops.items():
-        keep = max(1, len(repeats[0].field) // 1000)
-        writer.writerows((kelvin, f"{e:.4f}", f"{p:.6f}") for e, p in zip(repeats[0].field[::keep], repeats[0].polarization[::keep]))
-    write_text(folder / "loops.csv", text.getvalue())
+    table = [row for kelvin, (h, *_) in loops.items() for row in samples(kelvin, h.field, h.polarization, 1000)]
+    write_csv(folder / "loops.csv", table, ("temperature_K", "field_kV_per_cm", "polarization_C_per_m2"))
     draw(loops, folder / "loops.png")
+
+
+def samples(name: float, field: np.ndarray, polarization: np.ndarray, count: int) -> list[tuple]:
+    """Rows of a table: about ``count`` fields (kV/cm) and polarizations, each after what names the run."""
+    keep = max(1, len(field) // count)
+    return [(name, f"{e:.4f}", f"{p:.6f}") for e, p in zip(field[::keep], polarization[::keep])]
 
 
 def draw(loops: dict[float, list[Hysteresis]], path: Path) -> None:

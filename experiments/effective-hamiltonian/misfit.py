@@ -9,7 +9,6 @@ after its last whole misfit. The names of the phases are those of Pertsev, Zembi
 from __future__ import annotations
 
 import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration
+from common import parameters, read_configuration, store
 
 from ferrojax import analysis, effective, plotting
 from ferrojax.dynamics import Constant, Langevin, run
@@ -35,7 +34,7 @@ def main() -> None:
     for misfit in settings["misfits_percent"]:
         if misfit not in done:
             rows += cool(settings, misfit)
-            store(table, rows)
+            store(table, rows, COLUMNS)
     report(settings, rows, folder)
 
 
@@ -72,14 +71,6 @@ def recognise(small: float, large: float, height: float, threshold: float) -> st
     if height < threshold:
         return plane or "p"
     return {"": "c", "a": "ac", "aa": "r"}[plane]
-
-
-def store(table: Path, rows: list[dict[str, Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v if isinstance(v, str) else f"{v:.6g}" for k, v in row.items()} for row in rows)
-    write_text(table, text.getvalue())
 
 
 def report(settings: dict, rows: list[dict[str, Any]], folder: Path) -> None:

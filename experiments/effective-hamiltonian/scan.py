@@ -21,7 +21,7 @@ from common import parameters, read_configuration
 from ferrojax import analysis, effective
 from ferrojax.dynamics import HybridMonteCarlo, Langevin, MonteCarlo, NoseHoover, run
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_bytes, write_text
+from ferrojax.files import write_bytes, write_csv, write_text
 from ferrojax.units import E_PER_A2
 
 METHODS = {
@@ -93,12 +93,9 @@ def _resume(folder: Path) -> tuple[list[dict], np.ndarray | None]:
 
 
 def _store(folder: Path, rows: list[dict], modes: np.ndarray) -> None:
-    text, data = io.StringIO(), io.BytesIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    data = io.BytesIO()
     np.savez(data, modes=modes, count=len(rows))
-    write_text(folder / "scan.csv", text.getvalue())
+    write_csv(folder / "scan.csv", rows, COLUMNS)
     write_bytes(folder / "place.npz", data.getvalue())
 
 

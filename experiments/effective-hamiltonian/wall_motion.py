@@ -1,6 +1,6 @@
-"""Speed of 180° walls in a field along the polarization, and the law of creep that it follows.
+"""Speed of 180° walls in a field along the polarization, and Merz's law at each temperature that has enough slow ones.
 
-    python experiments/effective-hamiltonian/wall_motion.py experiments/effective-hamiltonian/batio3-wc-wall-motion.yaml
+    python experiments/effective-hamiltonian/wall_motion.py experiments/effective-hamiltonian/pbtio3-wall-motion.yaml
 
 Writes beside the configuration a folder of its name: speeds.csv (one row a run), summary.json and speeds.png. A study that was
 stopped goes on after its last whole run.
@@ -9,22 +9,23 @@ stopped goes on after its last whole run.
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration
+from common import parameters, read_configuration, store
 
 from ferrojax import effective, plotting
 from ferrojax.dynamics import Constant, Langevin, run
 from ferrojax.errors import FerrojaxError
-from ferrojax.ferroelectrics.kinetics import Creep, creep
-from ferrojax.ferroelectrics.walls import Walls, fit_walls, track, velocity
+from ferrojax.ferroelectrics.kinetics import Merz, merz
+from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile, track, velocity
 from ferrojax.files import write_text
 from ferrojax.units import KV_PER_CM
 
@@ -42,52 +43,52 @@ def main() -> None:
     for (kelvin, field), seed in itertools.product(wanted, settings["seeds"]):
         if (kelvin, field, seed) not in done:
             rows.append(dict(zip(COLUMNS, (kelvin, field, seed, *measure(settings, kelvin, field, seed)))))
-            store(table, rows)
+            store(table, rows, COLUMNS)
             print("  ".join(f"{value:.4g}" for value in rows[-1].values()), flush=True)
     report(settings, rows, folder)
 
 
 def measure(settings: dict, kelvin: float, field: float, seed: int) -> tuple[float, float, float, float]:
     """Speed and its error (m/s) at which the two walls move together, how far each went (Å) and in what time (ps)."""
-    shape, dt = tuple(settings["shape"]), settings["dt"]
-    params = parameters(settings)
-    enthalpy = effective.make_enthalpy(shape, clamp="free")
-    start = effective.stripes(shape, settings["start_A"], shape[0], jnp.float32)
-    state = effective.prepare(params, start)
-    langevin = Langevin(dt=dt, temperature=jnp.asarray(float(kelvin)), friction=settings["friction"])
-    settled = run(enthalpy, params, state, langevin, settings["settle_steps"], key=jax.random.key(seed), every=500, keep_positions=False)
-    # The first half of the stripes points along +z, so this field moves its walls apart and those of the other domain together.
-    push = Constant(jnp.array([0.0, 0.0, field * KV_PER_CM], jnp.float32))
-    steps, here, fits, times = round(settings["chunk_ps"] * 1e3 / dt), settled.state, [], []
-    edge = float(params.a0)
-    while len(times) * settings["every"] * dt < settings["longest_ps"] * 1e3:
-        key = jax.random.fold_in(jax.random.key(1000 + seed), len(times))
-        more = run(enthalpy, params, here, langevin, steps, key=key, field=push, every=settings["every"])
-        here = more.state
-        for modes in np.asarray(more.records.positions, float):
-            found = two_walls(modes.reshape(*shape, 3)[..., 2].mean((1, 2)), edge)
-            if found is None:
-                break
-            fits.append(found)
-            times.append(len(times) * settings["every"] * dt)
-        else:
-            continue
-        break
+    edge, fits, times = float(parameters(settings).a0), [], []
+    for time, planes in profiles(settings, kelvin, field, seed):
+        found = two_walls(planes, edge)
+        if found is None:
+            break
+        fits.append(found)
+        times.append(time)
     if len(fits) < FEWEST:
-        return float("nan"), float("nan"), float("nan"), len(fits) * settings["every"] * dt / 1e3
+        return float("nan"), float("nan"), float("nan"), times[-1] / 1e3 if times else 0.0
     fits, times = fits[settings["skip"] :], times[settings["skip"] :]
-    places = track(fits, np.full(len(fits), shape[0] * edge))
+    places = track(fits, np.full(len(fits), settings["shape"][0] * edge))
     # A wall where P rises with x moves to lower x when the field favours +z.
     together = -(places * np.array(fits[0].signs)).mean(1)
     speed = velocity(np.array(times), together)
     return speed.value, speed.error, float(together[-1] - together[0]), (times[-1] - times[0]) / 1e3
 
 
-def two_walls(profile: np.ndarray, edge: float) -> Walls | None:
+def profiles(settings: dict, kelvin: float, field: float, seed: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Time in the field (fs) and the profile of the mode along it; one run, that goes on while it is asked, at most ``longest_ps``."""
+    shape, dt = tuple(settings["shape"]), settings["dt"]
+    params = parameters(settings)
+    enthalpy = effective.make_enthalpy(shape, clamp="free")
+    state = effective.prepare(params, effective.stripes(shape, settings["start_A"], shape[0], jnp.float32))
+    langevin = Langevin(dt=dt, temperature=jnp.asarray(float(kelvin)), friction=settings["friction"])
+    here = run(enthalpy, params, state, langevin, settings["settle_steps"], key=jax.random.key(seed), every=500, keep_positions=False)
+    # The first half of the stripes points along +z, so this field moves its walls apart and those of the other domain together.
+    push = Constant(jnp.array([0.0, 0.0, field * KV_PER_CM], jnp.float32))
+    begun, steps = here.records.time[-1], round(settings["chunk_ps"] * 1e3 / dt)
+    for _ in range(math.ceil(settings["longest_ps"] / settings["chunk_ps"])):
+        here = run(enthalpy, params, here.state, langevin, steps, progress=here.progress, field=push, every=settings["every"])
+        for time, modes in zip(here.records.time, here.records.positions.astype(float)):
+            yield float(time - begun), profile(modes.reshape(*shape, 3), 0, 2)
+
+
+def two_walls(planes: np.ndarray, edge: float) -> Walls | None:
     """The walls of a profile over the planes, Å; None once they are too close, gone, or joined by others."""
-    length = len(profile) * edge
+    length = len(planes) * edge
     try:
-        found = fit_walls(profile, length)
+        found = fit_walls(planes, length)
     except FerrojaxError:
         return None
     if len(found.signs) != 2:
@@ -96,26 +97,17 @@ def two_walls(profile: np.ndarray, edge: float) -> Walls | None:
     return found if min(apart, length - apart) > CLOSEST * edge else None
 
 
-def store(table: Path, rows: list[dict[str, float]]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: f"{value:.6g}" for name, value in row.items()} for row in rows)
-    write_text(table, text.getvalue())
-
-
 def report(settings: dict, rows: list[dict[str, float]], folder: Path) -> None:
     """summary.json and speeds.png."""
     points = means(rows)
-    # Creep ends where walls no longer wait for nuclei; faster ones flow, with a speed linear in the field.
-    moving = [p for p in points if settings["clear"] * p["error_m_per_s"] < p["speed_m_per_s"] < settings["creep_below_m_per_s"]]
-    columns = [np.array([p[name] for p in moving]) for name in ("field_kV_per_cm", "speed_m_per_s", "temperature_K", "error_m_per_s")]
-    law = creep(*columns) if len(moving) > 3 else None
-    fixed = creep(*columns, exponent=1.0) if len(moving) > 3 else None
-    summary = {"settings": settings, "points": points, "creep": law and as_dict(law), "merz": fixed and as_dict(fixed)}
-    write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
-    draw(settings, points, law, folder / "speeds.png")
-    print(json.dumps({"creep": summary["creep"], "merz": summary["merz"]}, indent=1))
+    waiting = {kelvin: those_that_wait(settings, points, kelvin) for kelvin in sorted({p["temperature_K"] for p in points})}
+    waiting = {kelvin: columns for kelvin, columns in waiting.items() if len(columns[0]) > 2}
+    laws = {kelvin: merz(*columns) for kelvin, columns in waiting.items()}
+    fits = {f"{kelvin:g}": as_dict(law, *waiting[kelvin]) for kelvin, law in laws.items()}
+    write_text(folder / "summary.json", json.dumps({"settings": settings, "points": points, "merz": fits}, indent=1) + "\n")
+    curves = {kelvin: (columns[0], laws[kelvin]) for kelvin, columns in waiting.items()}
+    draw(settings, points, curves, folder / "speeds.png")
+    print(json.dumps({"merz": fits}, indent=1))
 
 
 def means(rows: list[dict[str, float]]) -> list[dict[str, float]]:
@@ -128,28 +120,43 @@ def means(rows: list[dict[str, float]]) -> list[dict[str, float]]:
             speeds = np.array([row["speed_m_per_s"] for row in same])
             scatter = speeds.std(ddof=1) / len(speeds) ** 0.5 if len(speeds) > 1 else 0.0
             own = np.sqrt(np.sum([row["error_m_per_s"] ** 2 for row in same])) / len(speeds)
-            values = (kelvin, field, float(speeds.mean()), float(max(scatter, own)))
-            points.append(dict(zip(("temperature_K", "field_kV_per_cm", "speed_m_per_s", "error_m_per_s"), values)))
+            travel = float(np.mean([row["travel_A"] for row in same]))
+            values = (kelvin, field, float(speeds.mean()), float(max(scatter, own)), travel)
+            points.append(dict(zip(("temperature_K", "field_kV_per_cm", "speed_m_per_s", "error_m_per_s", "travel_A"), values)))
     return points
 
 
-def as_dict(law: Creep) -> dict[str, Any]:
-    pairs = {"ln_v0": law.log_speed, "barrier_eV": law.barrier, "exponent": law.exponent}
-    return {name: {"value": e.value, "error": e.error} for name, e in pairs.items()} | {"at_kV_per_cm": law.at}
+def those_that_wait(settings: dict, points: list[dict[str, float]], kelvin: float) -> tuple[np.ndarray, ...]:
+    """Fields, speeds and their errors of the walls to which Merz's law may apply.
+
+    Those that went no farther than a cell may only have settled in their valley; fast ones no longer wait for nuclei but flow.
+    """
+    cell = float(parameters(settings).a0)
+    here = [p for p in points if p["temperature_K"] == kelvin and p["travel_A"] > cell]
+    here = [p for p in here if settings["clear"] * p["error_m_per_s"] < p["speed_m_per_s"] < settings["creep_below_m_per_s"]]
+    return tuple(np.array([p[name] for p in here]) for name in ("field_kV_per_cm", "speed_m_per_s", "error_m_per_s"))
 
 
-def draw(settings: dict, points: list[dict[str, float]], law: Creep | None, path: Path) -> None:
+def as_dict(law: Merz, field: np.ndarray, speed: np.ndarray, error: np.ndarray) -> dict[str, Any]:
+    """The numbers of a law, and how well it fits: χ² of ln v over the degrees of freedom is about 1 where it holds."""
+    pulls = np.log(speed / law.speed(field)) * speed / error
+    pairs = {"ln_v0": law.log_speed, "activation_field_kV_per_cm": law.activation}
+    found: dict[str, Any] = {name: {"value": e.value, "error": e.error} for name, e in pairs.items()}
+    return found | {"points": len(field), "chi_squared_per_freedom": float(pulls @ pulls) / (len(field) - len(pairs))}
+
+
+def draw(settings: dict, points: list[dict[str, float]], curves: dict[float, tuple[np.ndarray, Merz]], path: Path) -> None:
+    """Speeds, and each law over the fields that it was fitted to."""
     with plotting.journal():
         figure, axes = plotting.figure()
         for colour, kelvin in zip(plotting.PALETTE, sorted({p["temperature_K"] for p in points})):
             here = [p for p in points if p["temperature_K"] == kelvin and p["speed_m_per_s"] > 0]
             field, speed, error = (np.array([p[n] for p in here]) for n in ("field_kV_per_cm", "speed_m_per_s", "error_m_per_s"))
             axes.errorbar(1e3 / field, speed, error, fmt="o", ms=3, capsize=2, color=colour, label=f"{kelvin:g} K")
-            if law is not None:
-                fine = np.linspace(field.min(), field.max(), 100)
-                kt = 8.617333262e-5 * kelvin
-                curve = np.exp(law.log_speed.value - law.barrier.value / kt * (law.at / fine) ** law.exponent.value)
-                axes.plot(1e3 / fine, curve, color=colour, lw=0.8)
+            if kelvin in curves:
+                fitted, law = curves[kelvin]
+                fine = np.linspace(fitted.min(), fitted.max(), 100)
+                axes.plot(1e3 / fine, law.speed(fine), color=colour, lw=0.8)
         axes.set(xlabel="1/E (cm/MV)", ylabel="wall speed (m/s)", yscale="log", title=settings["title"])
         axes.legend()
         plotting.save(figure, path)

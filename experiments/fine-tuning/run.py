@@ -19,12 +19,12 @@ from pydantic import Field
 
 from ferrojax import plotting
 from ferrojax.data import Frame, read_frames, split_frames, write_frames
-from ferrojax.data.shipped import data_path
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
 from ferrojax.learning.explore import strained
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.sections import Section, read_section
+from ferrojax.shipped import data_path
 from ferrojax.training import evaluate, teacher_frames, train
 
 QUANTITIES = ("forces", "energy", "virial")
@@ -104,7 +104,7 @@ class Study:
         structures = [frame.atoms for frame in frames]
         for k, frame in enumerate(frames):
             structures += strained(frame.atoms, student.copies, bounds, bounds, student.rattle, seed=1000 * seed + k)
-        model = load_model(self.place(student.teacher, size, seed) / "last")
+        model = load(self.place(student.teacher, size, seed) / "last")
         return teacher_frames(*model, structures, labels=student.labels)
 
     def configuration(self, folder: Path, route: str, seed: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from ferrojax.design import Constraint, Design, Problem, Structure, epitaxial, o
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium import relax
 from ferrojax.paths.space import Point
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.bloch import with_images
 
 FREE = (2,)  # zz follows; the film keeps the tetragonal axes
@@ -43,7 +43,7 @@ def main() -> None:
 
 def film(settings: dict, folder: Path) -> Problem:
     """A tetragonal film with its polarization along z; zero strain is the relaxed bulk."""
-    model, params, _ = load_model(folder / settings["model"])
+    model, params, _ = load(folder / settings["model"])
     enthalpy, (a, c) = make_enthalpy(model, long_range="ewald"), settings["cell_A"]
     params = jax.tree.map(lambda x: jnp.asarray(x, float), params)
     start = model.prepare(Atoms("PbTiO3", scaled_positions=SITES, cell=[a, a, c], pbc=True), np.float64, skin=1.0)

@@ -8,8 +8,6 @@ loops.csv and loops.png. The runs go to runs/, with checkpoints: one that was st
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from pathlib import Path
@@ -22,7 +20,7 @@ from ferrojax.dynamics.simulate import pe_loop
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import Hysteresis
 from ferrojax.ferroelectrics.kinetics import frequency_law
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 POINTS = 500  # of a loop in loops.csv
@@ -46,13 +44,8 @@ def report(settings: dict, loops: dict[float, Hysteresis], folder: Path) -> None
     rows = [{"period_ps": period} | numbers(loop) for period, loop in loops.items()]
     found = {"settings": settings, "loops": rows, "law": law(rows)}
     write_text(folder / "summary.json", json.dumps(found, indent=1) + "\n")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("period_ps", "field_kV_per_cm", "polarization_C_per_m2"))
-    for period, loop in loops.items():
-        keep = max(1, len(loop.field) // POINTS)
-        writer.writerows((period, f"{e:.4f}", f"{p:.6f}") for e, p in zip(loop.field[::keep], loop.polarization[::keep]))
-    write_text(folder / "loops.csv", text.getvalue())
+    table = [row for period, loop in loops.items() for row in samples(period, loop)]
+    write_csv(folder / "loops.csv", table, ("period_ps", "field_kV_per_cm", "polarization_C_per_m2"))
     with plotting.journal():
         figure, axes = plotting.figure()
         for colour, (period, loop) in zip(plotting.PALETTE, loops.items()):
@@ -60,6 +53,12 @@ def report(settings: dict, loops: dict[float, Hysteresis], folder: Path) -> None
         axes.legend()
         plotting.save(figure, folder / "loops.png")
     print(json.dumps({"loops": rows, "law": found["law"]}, indent=1), flush=True)
+
+
+def samples(period: float, loop: Hysteresis) -> list[tuple]:
+    """Rows of loops.csv."""
+    keep = max(1, len(loop.field) // POINTS)
+    return [(period, f"{e:.4f}", f"{p:.6f}") for e, p in zip(loop.field[::keep], loop.polarization[::keep])]
 
 
 def numbers(loop: Hysteresis) -> dict[str, float | None]:

@@ -1,10 +1,11 @@
-"""What these experiments share: their configuration, and relaxing by the potential it names."""
+"""What these experiments share: their configuration, and the potential it names."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -12,26 +13,38 @@ import yaml
 from ase import Atoms
 
 from ferrojax import load, make_enthalpy, relax
+from ferrojax.enthalpy import Enthalpy
+from ferrojax.potential import Model
+from ferrojax.shipped import model_folder
+from ferrojax.state import State
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-Relaxed = Callable[[Atoms, bool | np.ndarray], tuple[Atoms, float]]
+
+@dataclass(frozen=True)
+class Potential:
+    """A trained model and its enthalpy; ``tolerance``: of the forces of what it relaxes, eV/Å."""
+
+    model: Model
+    params: Any
+    enthalpy: Enthalpy
+    tolerance: float
+
+    def prepare(self, atoms: Atoms) -> State:
+        return self.model.prepare(atoms, np.float64, skin=1.0)
+
+    def relaxed(self, atoms: Atoms, cell: bool | np.ndarray) -> tuple[Atoms, float]:
+        """The atoms at rest and their energy, eV; ``cell`` says which strains are free, as in ``relax``."""
+        state = self.prepare(atoms)
+        found = relax(self.enthalpy, self.params, state, cell=cell, force_tolerance=self.tolerance, max_steps=5000)
+        return found.state.to_ase(), float(found.energy)
 
 
-def read_configuration() -> tuple[dict, Path, Relaxed]:
-    """Settings of the YAML file on the command line, the folder of its name, and a function that relaxes atoms and says their energy, eV.
-
-    The second argument of that says which strains are free, as in ``relax``. Enables float64.
-    """
+def read_configuration() -> tuple[dict, Path, Potential]:
+    """Settings of the YAML file on the command line, the folder of its name, and its potential. Enables float64."""
     jax.config.update("jax_enable_x64", True)
     source = Path(sys.argv[1])
     settings = yaml.safe_load(source.read_text(encoding="utf-8"))
-    model, params, _ = load(ROOT / settings["model"])
-    enthalpy = make_enthalpy(model)
-
-    def relaxed(atoms: Atoms, cell: bool | np.ndarray) -> tuple[Atoms, float]:
-        state = model.prepare(atoms, np.float64, skin=1.0)
-        found = relax(enthalpy, params, state, cell=cell, force_tolerance=settings["force_tolerance_eV_per_A"], max_steps=5000)
-        return found.state.to_ase(), float(found.energy)
-
-    return settings, source.with_suffix(""), relaxed
+    model, params, _ = load(model_folder(settings["model"], ROOT))
+    potential = Potential(model, params, make_enthalpy(model), settings["force_tolerance_eV_per_A"])
+    return settings, source.with_suffix(""), potential

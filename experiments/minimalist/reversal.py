@@ -9,20 +9,18 @@ configuration's name gets summary.json, paths.csv and paths.png.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from common import ROOT, read_configuration
+from common import read_configuration
 
-from ferrojax import load, make_enthalpy, plotting
+from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures
 from ferrojax.ferroelectrics.cells import find_cells
 from ferrojax.ferroelectrics.structures.perovskite import species
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.paths import minimum_energy_path
 from ferrojax.paths.space import Point
 from ferrojax.units import E_PER_A2
@@ -32,18 +30,16 @@ COLUMNS = ("tilts", "image", "distance_A", "energy_meV_per_cell", "polarization_
 
 
 def main() -> None:
-    settings, folder, relaxed = read_configuration()
-    model, params, _ = load(ROOT / settings["model"])
-    enthalpy = make_enthalpy(model)
+    settings, folder, potential = read_configuration()
     start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
-    up, _ = relaxed(start, True)
+    up, _ = potential.relaxed(start, True)
     ideal = structures.perovskite(settings["formula"], up.cell.lengths(), settings["repeat"])
     rows, found = [], {}
     for tilts in settings["tilts"]:
-        states = [model.prepare(atoms, np.float64, skin=1.0) for atoms in images(settings, up, ideal, tilts)]
+        states = [potential.prepare(atoms) for atoms in images(settings, up, ideal, tilts)]
         points = [Point(state, np.zeros((3, 3))) for state in states]
-        tolerance = settings["force_tolerance_eV_per_A"]
-        path = minimum_energy_path(enthalpy, params, states[0], states[-1], free=FREE, start=points, force_tolerance=tolerance)
+        options = {"free": FREE, "start": points, "force_tolerance": potential.tolerance}
+        path = minimum_energy_path(potential.enthalpy, potential.params, states[0], states[-1], **options)
         energies = 1e3 * (path.energies - path.energies[0]) / (len(ideal) // 5)
         angles = [largest_tilt(point.geometry().to_ase(), settings["formula"], ideal) for point in path.points]
         found[tilts] = {"barrier_meV_per_cell": float(energies.max()), "largest_tilt_degrees": max(angles)}
@@ -51,10 +47,7 @@ def main() -> None:
         rows += [(tilts, *(round(float(x), 5) for x in row)) for row in values]
         print(tilts, json.dumps(found[tilts]), flush=True)
     write_text(folder / "summary.json", json.dumps({"settings": settings, "paths": found}, indent=1) + "\n")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([COLUMNS, *rows])
-    write_text(folder / "paths.csv", text.getvalue())
+    write_csv(folder / "paths.csv", rows, COLUMNS)
     draw(rows, folder / "paths.png")
 
 

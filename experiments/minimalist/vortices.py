@@ -24,13 +24,14 @@ from ferrojax.files import write_text
 
 
 def main() -> None:
-    settings, folder, relaxed = read_configuration()
+    settings, folder, potential = read_configuration()
     formula, (nx, ny, nz) = settings["formula"], settings["cells"]
     upright = np.eye(3)  # the homogeneous crystal keeps right angles, as the textured one does
-    one, single = relaxed(structures.polarize(structures.perovskite(formula, settings["a_A"]), settings["homogeneous_A"]), upright)
+    start = structures.polarize(structures.perovskite(formula, settings["a_A"]), settings["homogeneous_A"])
+    one, single = potential.relaxed(start, upright)
     ideal = structures.perovskite(formula, one.cell.lengths(), (nx, ny, nz))
     swirl = structures.vortex_lattice(ideal.cell.lengths(), settings["amplitude_A"], axis=2)
-    found, energy = relaxed(structures.polarize(ideal, swirl), False)
+    found, energy = potential.relaxed(structures.polarize(ideal, swirl), False)
     cells = find_cells(ideal, *species(formula)[:2])
     _, off_centre = local.off_centring(cells, structures.displacements(found, ideal))
     grid = np.asarray(cells.grid(off_centre))

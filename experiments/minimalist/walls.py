@@ -8,8 +8,6 @@ The folder of the configuration's name gets summary.json, walls.csv and walls.pn
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 
@@ -21,17 +19,17 @@ from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures, walls
 from ferrojax.ferroelectrics.cells import find_cells
 from ferrojax.ferroelectrics.structures.perovskite import species
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 
 
 def main() -> None:
-    settings, folder, relaxed = read_configuration()
+    settings, folder, potential = read_configuration()
     start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
-    bulk, energy = relaxed(start, True)
+    bulk, energy = potential.relaxed(start, True)
     rows, profiles = [], {}
     for case in settings["walls"]:
         built, reference = structures.domain_wall(bulk, settings["formula"], case["angle"], case["cells"], centre=case["centre"])
-        found, whole = relaxed(built, False)
+        found, whole = potential.relaxed(built, False)
         area = float(np.linalg.norm(np.cross(found.cell[1], found.cell[2])))
         gamma = walls.wall_energy(whole, energy * len(found) / len(bulk), area)
         moved = structures.displacements(found, reference)
@@ -46,11 +44,7 @@ def main() -> None:
 def record(settings: dict, bulk: Atoms, rows: list[dict], folder: Path) -> None:
     summary = {"settings": settings, "bulk_cell_A": bulk.cell.lengths().round(5).tolist(), "walls": rows}
     write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "walls.csv", text.getvalue())
+    write_csv(folder / "walls.csv", rows)
 
 
 def draw(settings: dict, profiles: dict, path: Path) -> None:

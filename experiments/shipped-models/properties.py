@@ -1,4 +1,4 @@
-"""Phonons at Γ, Born charges, elastic constants, tilts and P_s from labels of the structures of dft-labels/reference.py.
+"""Phonons at Γ, Born charges, elastic constants, tilts and P_s from labels of the structures of reference.py.
 
 The same arithmetic serves first-principles labels and a model's, so that only the labels differ.
 """
@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 from phonopy import Phonopy
-from phonopy.structure.atoms import PhonopyAtoms
+from reference import COMPONENTS, STRAIN, phonopy_of
 
 from ferrojax.data import Frame
 from ferrojax.units import E_PER_A2, GPA, PER_CM
 
-STRAIN, SYMMETRY = 0.005, 1e-4  # of reference.py
 FORMAL = {"Pb": 2, "Ba": 2, "Ti": 4, "O": -2}
 MIRROR = [0, 1, 2, 4, 3]  # where x <-> y takes the atoms of relax.py
 CONSTANTS = {  # C_ij: pairs (strained, stress) whose mean it is
@@ -29,7 +28,7 @@ CONSTANTS = {  # C_ij: pairs (strained, stress) whose mean it is
         "C66": ["xy xy"],
     },
 }
-INDEX = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "yz": (1, 2), "xy": (0, 1)}
+INDEX = COMPONENTS | {"yy": (1, 1)}
 
 Labels = dict[str, Frame]
 
@@ -55,10 +54,7 @@ def all_properties(labels: Labels) -> dict[str, Any]:
 def force_constants(rest: Frame, moves: list[Frame]) -> Phonopy:
     """Of the displaced cells; the forces at rest are taken off."""
     atoms = rest.atoms
-    cell = PhonopyAtoms(
-        symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, scaled_positions=atoms.get_scaled_positions(wrap=False)
-    )
-    phonopy = Phonopy(cell, np.eye(3, dtype=int), primitive_matrix=np.eye(3), symprec=SYMMETRY)
+    phonopy = phonopy_of(atoms)
     moved = []
     for frame in moves:
         shift = frame.atoms.positions - atoms.positions

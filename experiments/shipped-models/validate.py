@@ -17,18 +17,18 @@ from typing import Any
 import jax
 import numpy as np
 from ase import Atoms
+from properties import all_properties
+from reference import perovskite
 
 from ferrojax import load, make_enthalpy, relax
 from ferrojax.data import Frame, read_frames
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
-from ferrojax.potential.shipped import model_folder
+from ferrojax.shipped import model_folder
 from ferrojax.training import evaluate, teacher_frames
 
 HERE = Path(__file__).resolve().parent
 LABELS = HERE.parent / "dft-labels"
-sys.path.insert(0, str(HERE))
-from properties import all_properties  # noqa: E402  beside this file
 
 PHASES = ("cubic", "tetragonal")
 WANTED = ["energy", "forces", "stress", "dipole"]
@@ -52,19 +52,12 @@ def compare(subject: Subject, substance: str) -> dict[str, Any]:
     """Everything measured: of first principles, of the model, and how they differ."""
     cells = json.loads((LABELS / f"{substance}-relaxed.json").read_text())
     frames = {frame.system: frame for frame in read_frames(LABELS / "labels" / f"{substance}-reference.extxyz")}
-    theirs = all_properties(frames) | statics({phase: (as_atoms(cell), cell["energy"]) for phase, cell in cells.items()})
+    theirs = all_properties(frames) | statics({phase: (perovskite(cell), cell["energy"]) for phase, cell in cells.items()})
     ours = all_properties(dict(zip(frames, subject.labels(list(frames.values())))))
-    own = {phase: subject.relaxed(as_atoms(cell)) for phase, cell in cells.items()}
+    own = {phase: subject.relaxed(perovskite(cell)) for phase, cell in cells.items()}
     labels = dict(zip(own, subject.labels([Frame(atoms) for atoms in own.values()])))
     ours |= statics({phase: (own[phase], labels[phase].energy) for phase in own})
     return {"first_principles": theirs, "model": ours, "differences": differences(theirs, ours)}
-
-
-def as_atoms(cell: dict) -> Atoms:
-    edges = np.diag(np.diag(cell["cell"]))
-    places = np.array(cell["scaled_positions"])
-    places[:, :2] = np.rint(4 * places[:, :2]) / 4
-    return Atoms(cell["symbols"], scaled_positions=places, cell=edges, pbc=True)
 
 
 def statics(cells: dict[str, tuple[Atoms, float]]) -> dict[str, float]:

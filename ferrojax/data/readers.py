@@ -10,8 +10,8 @@ from ase.data import atomic_numbers
 from ferrojax.data.ase_files import KEYED, read_ase_file
 from ferrojax.data.deepmd import read_deepmd, system_folders
 from ferrojax.data.frame import Frame, frame_problems
-from ferrojax.data.shipped import data_path
 from ferrojax.errors import FerrojaxError
+from ferrojax.shipped import data_path
 
 SUFFIXES = (".xyz", ".extxyz")
 

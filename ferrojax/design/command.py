@@ -23,10 +23,10 @@ from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES, strain_tensor
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.space import Point
-from ferrojax.potential import load_model
-from ferrojax.potential.shipped import model_folder
+from ferrojax.potential import load
 from ferrojax.response.bloch import with_images
 from ferrojax.sections import read_section
+from ferrojax.shipped import model_folder
 
 SKIN = 1.0  # Å
 
@@ -47,7 +47,7 @@ def run_design(source: str | Path | dict[str, Any]) -> Design:
 def problem_of(config: DesignConfig, folder: Path) -> Problem:
     """The problem of a configuration; paths are relative to ``folder``."""
     if config.model is not None:
-        model, params, _ = load_model(model_folder(config.model, folder))
+        model, params, _ = load(model_folder(config.model, folder))
         enthalpy: Any = make_enthalpy(model, long_range="ewald")
     else:
         model, params = None, effective.load_parameters(_set(config.effective, folder))
@@ -105,7 +105,7 @@ def _variable(name: str, v: VariableConfig, config: DesignConfig, folder: Path) 
     if name == "thickness" and config.effective:
         return variables.layer_thickness(config.shape, *bounds)
     if name == "mixing" and v.other:
-        other = load_model(folder / v.other)[1] if config.model else effective.load_parameters(_set(v.other, folder))
+        other = load(model_folder(v.other, folder))[1] if config.model else effective.load_parameters(_set(v.other, folder))
         return variables.mixing(other, *bounds)
     raise FerrojaxError(
         f"design: no variable {name!r}; take epitaxial, strain_xx to strain_xy, field_x to field_z, mixing with 'with', or, of the "

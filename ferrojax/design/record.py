@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ferrojax.design.design import Design
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.plotting import figure, journal
 from ferrojax.plotting import save as save_figure
 from ferrojax.plotting.style import GREY
@@ -46,12 +44,9 @@ def table(design: Design) -> list[dict[str, Any]]:
 
 def save(design: Design, folder: str | Path, **more: Any) -> None:
     """``design.json`` (``summary`` and ``more``), ``trace.csv`` and ``trace.png`` in a folder; each whole or not at all."""
-    folder, text, rows = Path(folder), io.StringIO(), table(design)
+    folder = Path(folder)
     write_text(folder / "design.json", json.dumps(summary(design) | more, indent=1) + "\n")
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "trace.csv", text.getvalue())
+    write_csv(folder / "trace.csv", table(design))
     save_figure(figure_of(design), folder / "trace.png")
 
 

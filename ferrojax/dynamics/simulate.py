@@ -24,9 +24,9 @@ from ferrojax.electrostatics.boundary import Boundary
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis, save_loop
-from ferrojax.potential.bundle import load_model
-from ferrojax.potential.shipped import model_folder
+from ferrojax.potential.bundle import load
 from ferrojax.sections import read_section
+from ferrojax.shipped import model_folder
 from ferrojax.units import GPA, KV_PER_CM
 
 INTEGRATORS: dict[str, Any] = {"nve": NVE, "langevin": Langevin, "nose-hoover": NoseHoover, "npt": NPT, "npt-langevin": LangevinNPT}
@@ -146,7 +146,7 @@ def _run(settings: Simulation, base: Path, field: Any, steps: int, show: bool | 
         out.checkpoint_seconds,
         show,
     )
-    model, params, _ = load_model(model_folder(settings.model, base))
+    model, params, _ = load(model_folder(settings.model, base))
     source = settings.structure.file or "structure"
     with jax.enable_x64(settings.precision == "float64"):
         dtype = np.dtype(settings.precision).type

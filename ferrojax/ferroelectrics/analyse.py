@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -25,8 +23,8 @@ from ferrojax.ferroelectrics.local import born_tensors, neutral
 from ferrojax.ferroelectrics.map_files import FORMATS
 from ferrojax.ferroelectrics.maps import Maps, born_moments, map_atoms, map_lattice, model_moments, stored_moments
 from ferrojax.ferroelectrics.series import AXES, Series
-from ferrojax.files import replacing, write_text
-from ferrojax.potential import load_model
+from ferrojax.files import replacing, write_csv
+from ferrojax.potential import load
 
 Mapper = Callable[[Snapshot], Maps]
 
@@ -65,9 +63,9 @@ def run_analyse(
             series.append(frame, here)
             if writer is not None:
                 writer.append(frame, here)
-    write_text(folder / "series.csv", table_text(series.rows))
+    write_csv(folder / "series.csv", series.rows)
     if series.wall_rows:
-        write_text(folder / "walls.csv", table_text(series.wall_rows))
+        write_csv(folder / "walls.csv", series.wall_rows)
     console = Console()
     console.print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
     if series.fits:
@@ -105,23 +103,13 @@ def atom_mapper(
     elif charges == "model" or not born:
         if model is None:
             raise FerrojaxError("analyse: name the Born charges with --born, such as --born Pb=3.90 Ti=7.06 O=-5.83,-2.56, or a --model.")
-        network, params, _ = load_model(model)
+        network, params, _ = load(model)
         own = charges == "model"
         tensors = None if own else neutral(model_born_charges(network, params, structure), len(cells))
         moments = model_moments(network, params) if tensors is None else born_moments(tensors)
     else:
         moments = born_moments(born_tensors(cells, structure, born))
     return lambda frame: map_atoms(cells, frame, moments, "A" if centre == "A" else "B")
-
-
-def table_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """CSV of rows; a column that a row lacks, or that is None, stays empty."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def summary(rows: Sequence[Mapping[str, Any]], title: str) -> Table:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.units import E_PER_A2, KV_PER_CM
 
 MEGAJOULE = 1e4  # MJ/m³ in one V/Å C/m²
@@ -129,11 +127,8 @@ def coercive_field(
 
 def save_loop(folder: Path, loop: Hysteresis) -> None:
     """loop.csv, loop.json and loop.png."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("time_ps", "cycle", "field_kV_per_cm", "polarization_C_per_m2"))
-    writer.writerows(zip(*(x.tolist() for x in (loop.time, loop.cycle, loop.field, loop.polarization))))
-    write_text(folder / "loop.csv", text.getvalue())
+    rows = zip(*(x.tolist() for x in (loop.time, loop.cycle, loop.field, loop.polarization)))
+    write_csv(folder / "loop.csv", rows, ("time_ps", "cycle", "field_kV_per_cm", "polarization_C_per_m2"))
     write_text(folder / "loop.json", json.dumps(loop.numbers, indent=1) + "\n")
     draw_loop(folder / "loop.png", loop)
 

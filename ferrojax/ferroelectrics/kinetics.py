@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +20,10 @@ class Merz:
     log_speed: Estimate
     activation: Estimate
 
+    def speed(self, field: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+        """At these fields, in the unit of the speeds that were fitted."""
+        return np.exp(_log_merz(field, self.activation.value, self.log_speed.value))
+
 
 @dataclass(frozen=True)
 class Creep:
@@ -28,6 +33,11 @@ class Creep:
     barrier: Estimate
     exponent: Estimate
     at: float
+
+    def speed(self, field: Float[np.ndarray, " n"], temperature: Float[np.ndarray, " n"] | float) -> Float[np.ndarray, " n"]:
+        """At these fields and temperatures (K), in the unit of the speeds that were fitted."""
+        where = (field / self.at, BOLTZMANN * temperature)
+        return np.exp(_log_creep(where, self.log_speed.value, self.barrier.value, self.exponent.value))
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def merz(field: Float[np.ndarray, " n"], speed: Float[np.ndarray, " n"], error: 
     """
     field, log, width = _logarithm("merz", field, speed, error)
     slope, rise = np.polyfit(1 / field, log, 1)
-    found = least_squares("merz", lambda e, a, b: b - a / e, field, log, np.array([-slope, rise]), width)
+    found = least_squares("merz", _log_merz, field, log, np.array([-slope, rise]), width)
     return Merz(found[1], found[0])
 
 
@@ -82,15 +92,12 @@ def creep(
     at = float(np.exp(np.log(field).mean()))
     where = np.stack([field / at, BOLTZMANN * kelvin])
 
-    def law(x: np.ndarray, rise: float, barrier: float, power: float) -> np.ndarray:
-        return rise - barrier / x[1] * x[0] ** -power
-
     power = exponent or 1.0
     slope, rise = np.polyfit(where[0] ** -power / where[1], log, 1)
     if exponent is not None:
-        found = least_squares("creep", lambda x, r, u: law(x, r, u, power), where, log, np.array([rise, -slope]), width)
+        found = least_squares("creep", lambda x, r, u: _log_creep(x, r, u, power), where, log, np.array([rise, -slope]), width)
         return Creep(found[0], found[1], Estimate(power, 0.0, power, power), at)
-    found = least_squares("creep", law, where, log, np.array([rise, -slope, power]), width)
+    found = least_squares("creep", _log_creep, where, log, np.array([rise, -slope, power]), width)
     return Creep(found[0], found[1], found[2], at)
 
 
@@ -129,6 +136,17 @@ def frequency_law(frequency: Float[np.ndarray, " n"], coercive: Float[np.ndarray
     rise, slope = least_squares("frequency_law", lambda s, a, b: a + b * s, x, log, np.polyfit(x, log, 1)[::-1])
     field = float(np.exp(rise.value))
     return FrequencyLaw(Estimate(field, field * rise.error, float(np.exp(rise.low)), float(np.exp(rise.high))), slope, at)
+
+
+def _log_merz(field: np.ndarray, activation: float, rise: float) -> np.ndarray:
+    """The logarithm of the speed."""
+    return rise - activation / field
+
+
+def _log_creep(where: Any, rise: float, barrier: float, power: float) -> np.ndarray:
+    """The logarithm of the speed where E/E0 and kT (eV) are these."""
+    share, heat = where
+    return rise - barrier / heat * share**-power
 
 
 def _logarithm(name: str, x: np.ndarray, y: np.ndarray, error: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ferrojax.data.reference import choose_references
 from ferrojax.errors import FerrojaxError
 from ferrojax.learning.deviation import Deviation
-from ferrojax.potential import Model, load_model
+from ferrojax.potential import Model, load
 from ferrojax.state import State
 from ferrojax.training.loss import predict
 
@@ -41,7 +41,7 @@ class Committee(struct.PyTreeNode):
 
         Raises FerrojaxError for fewer than two, and for models that differ in more than their parameters.
         """
-        members = [load_model(folder) for folder in folders]
+        members = [load(folder) for folder in folders]
         for folder, (model, _, _) in zip(folders, members):
             if model != members[0][0]:
                 raise FerrojaxError(

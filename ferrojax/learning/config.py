@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ferrojax.data.shipped import data_path
 from ferrojax.dynamics.config import StructureConfig
 from ferrojax.labelling.job import DEFAULT_PROPERTIES
 from ferrojax.learning.select import SelectConfig
 from ferrojax.sections import Section, read_section
+from ferrojax.shipped import data_path, model_folder
 from ferrojax.training.config import LossConfig, OptimizerConfig, PotentialConfig
 from ferrojax.training.config import StopConfig as TrainingLength
 
@@ -165,20 +165,17 @@ def load_learn_config(source: str | Path | dict[str, Any]) -> LearnConfig:
 
 
 def _with_absolute_paths(config: LearnConfig, base: Path) -> LearnConfig:
-    def place(path: str) -> str:
-        return str(data_path(path, base))
-
     start, queue, engine = config.model.start_from, config.label.queue, config.label.engine
     if engine.startswith("model:"):
-        engine = f"model:{base / engine.removeprefix('model:')}"
+        engine = f"model:{model_folder(engine.removeprefix('model:'), base)}"
     return config.model_copy(
         update={
-            "data": [place(path) for path in config.data],
-            "validation": [place(path) for path in config.validation],
-            "model": config.model.model_copy(update={"start_from": start and place(start)}),
-            "label": config.label.model_copy(update={"engine": engine, "queue": queue and place(queue)}),
+            "data": [str(data_path(path, base)) for path in config.data],
+            "validation": [str(data_path(path, base)) for path in config.validation],
+            "model": config.model.model_copy(update={"start_from": start and str(model_folder(start, base))}),
+            "label": config.label.model_copy(update={"engine": engine, "queue": queue and str(base / queue)}),
             "explore": [_explore_at(source, base) for source in config.explore],
-            "output": place(config.output),
+            "output": str(base / config.output),
         }
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +9,12 @@ import numpy as np
 
 from ferrojax.data import Frame
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.learning.calibration import calibrate_forces
 from ferrojax.learning.deviation import evaluate as deviations_of
 from ferrojax.learning.plots import learning_plot, uncertainty_plot
 from ferrojax.learning.rounds import Round
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.training.evaluate import evaluate
 from ferrojax.training.plots import parity_plot
 
@@ -43,7 +41,7 @@ def assess(current: Round, frames: list[Frame], plots: Path | None = None) -> di
     Energies, in meV/atom, after a shift of each element where the frames are of another data set than the labels; forces, meV/Å; the rank
     correlation and coverage are those of the force on an atom (``calibrate``). ``plots``: folder for parity.png and uncertainty.png.
     """
-    model, params, info = load_model(current.members[0])
+    model, params, info = load(current.members[0])
     errors = evaluate(model, params, info, frames, align_energies=True, predictions=True)
     label, value = errors["predictions"]["forces"]
     ends = np.cumsum([len(frame.atoms) for frame in frames])[:-1]
@@ -69,10 +67,7 @@ def assess(current: Round, frames: list[Frame], plots: Path | None = None) -> di
 def write_report(output: Path, reports: list[dict[str, Any]]) -> None:
     """rounds.csv, report.md and learning.png of all rounds so far."""
     rows = [[_value(report, path) for path in COLUMNS.values()] for report in reports]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([list(COLUMNS), *rows])
-    write_text(output / "rounds.csv", text.getvalue())
+    write_csv(output / "rounds.csv", rows, list(COLUMNS))
     lines = ["# Active learning", "", "Errors, rank correlation and coverage on the validation frames.", ""]
     lines += [_line(list(COLUMNS)), _line(["---"] * len(COLUMNS)), *(_line([_short(value) for value in row]) for row in rows)]
     last = reports[-1]

@@ -24,7 +24,7 @@ from ferrojax.learning.deviation import Measure, evaluate, max_forces
 from ferrojax.learning.last_layer import fit_last_layer
 from ferrojax.learning.select import select
 from ferrojax.learning.sources import structures_of, unlabelled
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.training import train
 from ferrojax.training.config import DataConfig, OutputConfig, TrainConfig
 
@@ -74,14 +74,14 @@ class Round:
         """What tells the uncertainty: the committee, or the last layer's posterior of a single member."""
         if self.config.members > 1:
             return Committee.load(self.members, self.training_frames[-1].dataset)  # the engine's, once it has labelled
-        return fit_last_layer(*load_model(self.members[0]), self.training_frames)
+        return fit_last_layer(*load(self.members[0]), self.training_frames)
 
     def selection(self) -> dict[str, Any]:
         """Explore, and choose what to label. Writes pool.extxyz, selected.extxyz and selection.json, and returns what is in the last."""
         path = self.folder / SELECTION
         if path.exists():
             return json.loads(path.read_text())
-        model, params, _ = load_model(self.members[0])
+        model, params, _ = load(self.members[0])
         pool = without(self._explore(model, params), self.training_frames)
         if not pool:
             raise FerrojaxError(f"{self.folder}: exploration found nothing that is not labelled already; widen explore.")

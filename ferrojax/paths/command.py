@@ -16,7 +16,7 @@ from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.paths.record import save_switching
 from ferrojax.paths.switching import Switching, switching_barrier
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.command import stress_tensor
 from ferrojax.units import GPA
 
@@ -44,7 +44,7 @@ def run_barrier(
     if unknown:
         raise FerrojaxError(f"barrier: {', '.join(unknown)} is no strain; choose from {', '.join(VOIGT_NAMES)}.")
     with jax.enable_x64(True):
-        network, params, _ = load_model(model)
+        network, params, _ = load(model)
         enthalpy = make_enthalpy(network)
         ends = [network.prepare(read_structure(path), np.float64, skin=1.0, name=str(path)) for path in (initial, final)]
         # Near enough to the minima of the chosen conditions, to which switching_barrier takes them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from pathlib import Path as File
@@ -14,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from matplotlib.figure import Figure
 
 from ferrojax.effective.lattice import VOIGT, VOIGT_NAMES
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.paths.barrier import Activation
 from ferrojax.paths.path import Path
 from ferrojax.paths.switching import Switching
@@ -53,14 +52,10 @@ def save_path(path: Path, folder: str | File) -> None:
     """``path.extxyz`` (images), ``path.csv`` (``table_of``) and ``path.png`` (``figure_of``) in a folder; each whole or not at all."""
     from ase.io import write
 
-    folder, text, rows = File(folder), io.StringIO(), table_of(path)
+    folder, text = File(folder), io.StringIO()
     write(text, images_of(path), format="extxyz")
     write_text(folder / "path.extxyz", text.getvalue())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(folder / "path.csv", text.getvalue())
+    write_csv(folder / "path.csv", table_of(path))
     save(figure_of(path), folder / "path.png")
 
 

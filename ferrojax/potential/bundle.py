@@ -17,7 +17,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential.config import ModelConfig
 from ferrojax.potential.model import Model
-from ferrojax.potential.shipped import model_folder, shipped_models
+from ferrojax.shipped import model_folder, shipped_models
 
 FORMAT = 1
 
@@ -50,7 +50,7 @@ def save_model(path: str | Path, model: Model, params: Any, info: Mapping[str, A
         ) from None
 
 
-def load_model(path: str | Path) -> tuple[Model, Any, dict[str, Any]]:
+def load(path: str | Path) -> tuple[Model, Any, dict[str, Any]]:
     """Model, parameters and info: of a folder written by save_model, or of a model that comes with the package, by name.
 
         model, params, info = ferrojax.load("pbtio3-v1")

@@ -24,11 +24,11 @@ from ferrojax.dynamics.run import DynamicsError, run
 from ferrojax.enthalpy import make_enthalpy
 from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential.bundle import load_model
-from ferrojax.potential.shipped import model_folder
+from ferrojax.potential.bundle import load
 from ferrojax.pto_test.config import Npt, PtoTestConfig
 from ferrojax.pto_test.models import ModelFailure, Plan, Potential, Relaxed
 from ferrojax.pto_test.series import COLUMNS, Frames, trouble
+from ferrojax.shipped import model_folder
 from ferrojax.units import BOLTZMANN, FEMTOSECOND, GPA
 
 SKIN = 1.0  # Å
@@ -40,7 +40,7 @@ class JaxPotential(Potential):
 
     def __init__(self, path: str | Path, precision: str = "float32") -> None:
         """``precision``: of the dynamics. Raises FerrojaxError if there is no model."""
-        self.model, self.params, info = load_model(path)
+        self.model, self.params, info = load(path)
         self.enthalpy = make_enthalpy(self.model)
         self.precision, self.name = precision, str(path)
         config = (model_folder(path) / "config.json").read_bytes()  # holds the hash of the parameters too

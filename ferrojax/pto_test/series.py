@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ferrojax.analysis import mean
-from ferrojax.files import write_text
+from ferrojax.files import write_csv
 from ferrojax.pto_test import crystal
 
 PLACES = ("a_A", "b_A", "c_A", "Px", "Py", "Pz", "dipole_Px", "dipole_Py", "dipole_Pz", "lindemann")
@@ -96,8 +94,4 @@ def shape(lengths: list[float]) -> dict[str, float]:
 
 def write_table(path: Path, rows: Float[np.ndarray, "records 14"]) -> None:
     """The records as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([int(row[0]), *(f"{x:.8g}" for x in row[1:])] for row in rows)
-    write_text(path, text.getvalue())
+    write_csv(path, ([int(row[0]), *(f"{x:.8g}" for x in row[1:])] for row in rows), COLUMNS)

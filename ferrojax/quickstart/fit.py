@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array
 
 from ferrojax.data import Frame
-from ferrojax.potential import Model, load_model
+from ferrojax.potential import Model, load
 from ferrojax.potential.model import Terms
 from ferrojax.state import State
 from ferrojax.training.api import train
@@ -70,7 +70,7 @@ def fit(folder: Path, minutes: float, seed: int) -> Fit:
         }
     )
     train(config, resume=False)
-    model, params, info = load_model(folder / "last")
+    model, params, info = load(folder / "last")
     frames = load_frames(config.data, seed)
     errors, forces = {}, {}
     for name, part in (("train", frames.train), ("held_out", frames.validation)):

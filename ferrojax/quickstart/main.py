@@ -36,7 +36,7 @@ def run(
 ) -> dict[str, Any]:
     """Train on the shipped PbTiO3 data, evaluate, relax, differentiate and switch; write a report.
 
-    Into ``output`` go report.html, report.json, quickstart.png, model/ (for load_model) and training/. An
+    Into ``output`` go report.html, report.json, quickstart.png, model/ (for load) and training/. An
     earlier quick start there is replaced.
 
     Args:

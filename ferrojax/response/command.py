@@ -22,7 +22,7 @@ from ferrojax.equilibrium import relax, space_group
 from ferrojax.equilibrium.relax import Relaxation
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import unwritable
-from ferrojax.potential import load_model
+from ferrojax.potential import load
 from ferrojax.response.born_file import save_born
 from ferrojax.response.first import energy_forces_stress
 from ferrojax.response.record import ResponseTensors
@@ -47,14 +47,14 @@ def run_relax(
     if pressure is not None and stress is not None:
         raise FerrojaxError("relax: give --pressure or --stress, not both.")
     format = _format(output) if output else ""
-    network, params, _ = load_model(model)
-    load = stress_tensor(stress) * GPA if stress is not None else -(pressure or 0.0) * GPA * np.eye(3)
+    network, params, _ = load(model)
+    held = stress_tensor(stress) * GPA if stress is not None else -(pressure or 0.0) * GPA * np.eye(3)
     with jax.enable_x64(True):
         state, enthalpy = network.prepare(read_structure(structure), np.float64, skin=SKIN, name=str(structure)), make_enthalpy(network)
         before = space_group(state)
         # A stress as small as the forces: 1e-5 eV/Å³ is 1.6 MPa.
         found = relax(
-            enthalpy, params, state, field, cell_mask(cell), force_tolerance, 1e-2 * force_tolerance, 2000, load, symmetric, stability=True
+            enthalpy, params, state, field, cell_mask(cell), force_tolerance, 1e-2 * force_tolerance, 2000, held, symmetric, stability=True
         )
         _, forces, tension = energy_forces_stress(enthalpy, params, found.state, jax.numpy.asarray(field, float))
         Console().print(_report(found, before, np.asarray(tension)), highlight=False)
@@ -85,7 +85,7 @@ def run_response(
                 )
             found = _of_well(lattice, direction)
         else:
-            network, params, _ = load_model(model)  # type: ignore[arg-type]
+            network, params, _ = load(model)  # type: ignore[arg-type]
             state = network.prepare(read_structure(structure), np.float64, name=str(structure))  # type: ignore[arg-type]
             found = response_tensors(make_enthalpy(network), params, state, field=field)
             if born:

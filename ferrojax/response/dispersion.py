@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ import yaml
 from jaxtyping import Float
 
 from ferrojax.errors import FerrojaxError
-from ferrojax.files import write_text
+from ferrojax.files import write_csv, write_text
 from ferrojax.plotting import bands as draw_bands
 from ferrojax.plotting import figure, journal, save
 from ferrojax.response.phonons import Phonons
@@ -46,7 +44,10 @@ class Bands:
     def save(self, path: str | Path) -> None:
         """As phonopy's band.yaml for that ending, else CSV: segment, label, distance, q, frequencies."""
         path = Path(path)
-        write_text(path, _band_yaml(self) if path.suffix in (".yaml", ".yml") else _table(self))
+        if path.suffix in (".yaml", ".yml"):
+            write_text(path, _band_yaml(self))
+        else:
+            _save_table(path, self)
 
     def plot(self, path: str | Path, dos: Dos | None = None, title: str = "") -> None:
         """PNG or PDF of the bands and, beside them, the density of states."""
@@ -151,11 +152,11 @@ def _band_yaml(bands: Bands) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, default_flow_style=None)
 
 
-def _table(bands: Bands) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    modes = bands.frequencies.shape[-1]
-    writer.writerow(["from", "to", "distance_per_A", "qx", "qy", "qz", *(f"mode{k}_THz" for k in range(1, modes + 1))])
-    for (start, end), qs, ds, rows in zip(bands.labels, bands.waves, bands.distance, bands.frequencies):
-        writer.writerows([start, end, f"{d:.6f}", *(f"{x:.6f}" for x in q), *(f"{f:.6f}" for f in row)] for q, d, row in zip(qs, ds, rows))
-    return text.getvalue()
+def _save_table(path: Path, bands: Bands) -> None:
+    names = ["from", "to", "distance_per_A", "qx", "qy", "qz", *(f"mode{k + 1}_THz" for k in range(bands.frequencies.shape[-1]))]
+    rows = (
+        [start, end, *(f"{x:.6f}" for x in (d, *q, *row))]
+        for (start, end), qs, ds, modes in zip(bands.labels, bands.waves, bands.distance, bands.frequencies)
+        for q, d, row in zip(qs, ds, modes)
+    )
+    write_csv(path, rows, names)

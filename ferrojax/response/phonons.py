@@ -37,7 +37,7 @@ class Phonons:
     unless a direction of approach is given (LO-TO splitting). Gonze and Lee, Phys. Rev. B 55, 10355 (1997).
 
     Args:
-        model, params: as ``load_model`` returns them. state: relaxed, from ``model.prepare(atoms, np.float64)``, the primitive cell.
+        model, params: as ``load`` returns them. state: relaxed, from ``model.prepare(atoms, np.float64)``, the primitive cell.
         field: V/Å. masses: of isotopes, amu; by default ASE's.
 
     Raises FerrojaxError for a state in float32 or not at rest.

@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 
 from ferrojax.data.structure import read_structure
-from ferrojax.potential import Model, load_model
+from ferrojax.potential import Model, load
 from ferrojax.response.dispersion import bands, density_of_states
 from ferrojax.response.flexo import flexo_tensors
 from ferrojax.response.phonons import Phonons
@@ -60,5 +60,5 @@ def run_flexo(structure: Path, model: Path, field: Sequence[float], weights: str
 
 
 def _prepared(structure: Path, model: Path) -> tuple[Model, dict, State]:
-    network, params, _ = load_model(model)
+    network, params, _ = load(model)
     return network, params, network.prepare(read_structure(structure), np.float64, name=str(structure))

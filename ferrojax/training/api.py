@@ -18,7 +18,7 @@ import ferrojax
 from ferrojax.data import Frame, fit_reference_energies
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
-from ferrojax.potential import Model, load_model, save_model
+from ferrojax.potential import Model, load, save_model
 from ferrojax.sections import read_section
 from ferrojax.training.batches import pack
 from ferrojax.training.config import TrainConfig, load_config
@@ -99,8 +99,8 @@ def _finish(folder: Path, frames: Frames, heads: Heads) -> TrainResult:
     name = "best" if frames.validation else "last"
     for head, other in enumerate(heads.names[1:], 1):
         place = folder / "heads" / other
-        _errors(place, load_model(place / name), [f for f in frames.validation if heads.of(f.dataset) == head])
-    chosen = load_model(folder / name)
+        _errors(place, load(place / name), [f for f in frames.validation if heads.of(f.dataset) == head])
+    chosen = load(folder / name)
     metrics = _errors(folder, chosen, [f for f in frames.validation if heads.of(f.dataset) == 0])
     return TrainResult(*chosen, metrics, folder)
 

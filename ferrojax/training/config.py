@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from ferrojax.data.shipped import data_path
-from ferrojax.potential.shipped import model_folder
 from ferrojax.sections import Section, read_section
+from ferrojax.shipped import data_path, model_folder
 from ferrojax.training.loss import DELTAS, WEIGHTS, LossSettings
 
 

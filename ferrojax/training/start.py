@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ferrojax.data import Frame
 from ferrojax.errors import FerrojaxError
-from ferrojax.potential import Model, ModelConfig, load_model
+from ferrojax.potential import Model, ModelConfig, load
 from ferrojax.potential.config import PRESETS, usual_charges
 from ferrojax.training.config import PotentialConfig
 from ferrojax.training.sources import build_model
@@ -36,7 +36,7 @@ def inherit_settings(config: PotentialConfig) -> PotentialConfig:
     """
     if config.start_from is None:
         return config
-    known = load_model(config.start_from)[0].config
+    known = load(config.start_from)[0].config
     given = ({"preset": config.preset} if "preset" in config.model_fields_set else {}) | config.changes
     for name, value in given.items():
         if getattr(known, name, None) != value:
@@ -62,7 +62,7 @@ def starting_point(config: PotentialConfig, frames: list[Frame], seed: int) -> S
     if config.start_from is None:
         model = build_model(config, frames)
         return Start(model, model.init(jax.random.key(seed)))
-    known, params, info = load_model(config.start_from)
+    known, params, info = load(config.start_from)
     model = Model(replace(_with_elements(known.config, config, frames), eps_inf=config.eps_inf))
     if model.config.elements != known.config.elements:
         params = grow(params, model.init(jax.random.key(seed)))

@@ -39,11 +39,11 @@ def teacher_frames(
     For distillation: label many structures with an accurate model and train the ``fast`` preset on them, the third step of the
     PFD workflow (pre-train, fine-tune, distil) of Wang et al., arXiv:2502.20809.
 
-        frames = teacher_frames(*load_model("runs/accurate/best"), structures)
+        frames = teacher_frames(*load("runs/accurate/best"), structures)
         write_frames("teacher.extxyz", frames)
 
     Args:
-        model, params, info: the teacher, as ``load_model`` returns it.
+        model, params, info: the teacher, as ``load`` returns it.
         structures: periodic structures; labels they carry are ignored.
         dataset: name of the frames' data set. It must say "teacher": nobody shall take these labels for first-principles ones.
         labels: which of energy (eV, reference energies included), forces (eV/Å), stress (eV/Å³, tension positive), dipole (e·Å),

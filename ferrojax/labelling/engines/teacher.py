@@ -22,8 +22,8 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.labelling.engines.base import Engine
 from ferrojax.labelling.job import CalculationFailed, Job, Label, require_complete
 from ferrojax.labelling.process import Stop
-from ferrojax.potential.shipped import model_folder
 from ferrojax.sections import Section
+from ferrojax.shipped import model_folder
 
 OF_ASE = {"born_charges": "born_effective_charges"}  # properties that ASE calls otherwise
 

@@ -1,10 +1,10 @@
 """Structures whose labels tell what first principles say of a perovskite: phonons at Γ, Born charges, elastic constants, tilts.
 
-    cd experiments/dft-labels; python reference.py pbtio3-relaxed.json structures/pbtio3-reference.extxyz
+    cd experiments/dft-labels; python ../shipped-models/reference.py pbtio3-relaxed.json structures/pbtio3-reference.extxyz
 
 Around the cubic and tetragonal cells that relax.py relaxed: the displacements that phonopy asks for, strained cells with atoms
 held, and the tilts of R (out of phase) and M (in phase) in twenty atoms. Their labels are for comparison, never for training;
-experiments/shipped-models/validate.py reads them. Names: PHASE/rest, PHASE/move-K, PHASE/strain-COMPONENT±, tilts/R, tilts/M.
+validate.py reads them. Names: PHASE/rest, PHASE/move-K, PHASE/strain-COMPONENT±, tilts/R, tilts/M.
 """
 
 from __future__ import annotations
@@ -45,10 +45,7 @@ def perovskite(relaxed: dict) -> Atoms:
 
 
 def around(phase: str, atoms: Atoms) -> list[Atoms]:
-    cell = PhonopyAtoms(
-        symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, scaled_positions=atoms.get_scaled_positions(wrap=False)
-    )
-    phonopy = Phonopy(cell, np.eye(3, dtype=int), primitive_matrix=np.eye(3), symprec=SYMMETRY)
+    phonopy = phonopy_of(atoms)
     phonopy.generate_displacements(distance=MOVE, is_diagonal=False)
     moves = []
     for k, move in enumerate(phonopy.dataset["first_atoms"]):
@@ -57,6 +54,14 @@ def around(phase: str, atoms: Atoms) -> list[Atoms]:
         moves.append(name(moved, f"{phase}/move-{k}"))
     strains = [name(strained(atoms, which), f"{phase}/strain-{which}") for which in STRAINS[phase]]
     return [name(atoms.copy(), f"{phase}/rest"), *moves, *strains]
+
+
+def phonopy_of(atoms: Atoms) -> Phonopy:
+    """Phonons of one cell, at Γ."""
+    cell = PhonopyAtoms(
+        symbols=atoms.get_chemical_symbols(), cell=atoms.cell.array, scaled_positions=atoms.get_scaled_positions(wrap=False)
+    )
+    return Phonopy(cell, np.eye(3, dtype=int), primitive_matrix=np.eye(3), symprec=SYMMETRY)
 
 
 def strained(atoms: Atoms, which: str) -> Atoms:
