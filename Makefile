@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ferrojax-installed
 EXTRAS ?= test
 export PYTHON # an interpreter to use, if the default is not the one you want
-MINUTES ?= 5
+MINUTES ?= 2
 JOBS ?= 2
 
 # One thread per test worker, two workers for two cores; unoptimised machine code, as tests compile much and compute little.
@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
 dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax label
 	@tools/make_dft.sh .venv-dft
 
-quickstart: $(STAMP) ## train on the shipped PbTiO3 data, relax, differentiate, switch; writes runs/quickstart/report.html
+quickstart: $(STAMP) ## train on the shipped PbTiO3 data; relax, differentiate, switch the shipped model; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
 
 test: lint types claims docs ## what CI runs: lint, types, claims, the documentation site and the quick tests

@@ -28,7 +28,7 @@ from ferrojax.topology import carry_over, rebuild
 class FerrojaxCalculator(Calculator):
     """A model as ASE calculator, with the electric field as a parameter.
 
-        atoms.calc = FerrojaxCalculator.from_path("runs/quickstart/model", field=(0, 0, 0.01))
+        atoms.calc = FerrojaxCalculator.from_path("pbtio3-v1", field=(0, 0, 0.01))
 
     ASE names and units: energy and free_energy are the enthalpy F = U - E·M - ½ V E·χ·E
     plus the reference energies of ``dataset`` (eV), forces eV/Å, stress eV/Å³ (Voigt

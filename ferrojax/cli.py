@@ -20,7 +20,7 @@ A differentiable simulator for ferroelectrics: train an equivariant potential wi
 first-principles data, then take forces, stress, polarization, Born charges and response from it.
 
 a first session:
-  ferrojax quickstart                                     train on the shipped PbTiO3 data, relax it, switch it
+  ferrojax quickstart                                     train on the shipped PbTiO3 data, relax and switch it with the shipped model
   ferrojax data check mydata.extxyz                       is the data fit to train on?
   ferrojax label add pool.extxyz --queue labels.db        first-principles labels; then label run, label export
   ferrojax train config.yaml                              train; a second call resumes
@@ -100,9 +100,9 @@ examples:
 """
 
 QUICKSTART = """\
-Train briefly on the PbTiO3 data that ships with ferrojax, evaluate, relax the tetragonal phase, print polarization,
-Born charges and dielectric constant, the switching barrier with its slopes in strain and field and the flexoelectric
-tensor, reverse the polarization with a field in a short molecular dynamics run, and write one report.
+Train briefly on the PbTiO3 data that ships with ferrojax and evaluate; then, with the shipped model pbtio3-v1, relax the
+tetragonal phase, print polarization, Born charges, the switching barrier with its slopes in strain and field and the
+flexoelectric tensor, reverse the polarization with a field in a short molecular dynamics run, and write one report.
 
 examples:
   ferrojax quickstart
@@ -200,7 +200,7 @@ def _add_data(commands: Any) -> None:
 
 def _add_quickstart(commands: Any) -> None:
     quickstart = _command(commands, "quickstart", "train, evaluate, relax and switch PbTiO3, with a report", QUICKSTART, _quickstart)
-    quickstart.add_argument("--minutes", type=float, default=5.0, help="time for training (default 5)")
+    quickstart.add_argument("--minutes", type=float, default=2.0, help="time for training (default 2)")
     quickstart.add_argument("--output", type=Path, default=Path("runs/quickstart"), metavar="DIR", help="default runs/quickstart")
     quickstart.add_argument("--seed", type=int, default=0, help="random seed (default 0)")
 

@@ -80,3 +80,13 @@ def test_tilts_of_r_and_m_have_their_space_groups():
         if atoms.info["system"].startswith("tilts")
     }
     assert found == {"tilts/R": 140, "tilts/M": 127}  # a0a0c- and a0a0c+ of Glazer
+
+
+def test_pbtio3_v1_has_the_forces_of_gpaw_on_cells_it_was_not_trained_on():
+    """Displaced and strained cells of both phases: what phonons and elastic constants are made of."""
+    frames = ferrojax.read_frames(EXPERIMENTS / "dft-labels" / "labels" / "pbtio3-reference.extxyz", dataset="pbtio3-v1")
+    cells = [frame for frame in frames if len(frame.atoms) == 5]
+    errors = ferrojax.evaluate(*ferrojax.load("pbtio3-v1"), cells)
+    assert errors["forces"]["label_rms"] > 90 and errors["forces"]["rmse"] < 6  # meV/Å
+    assert errors["stress"]["label_rms"] > 0.4 and errors["stress"]["rmse"] < 0.06  # GPa
+    assert errors["dipole"]["rmse"] < 0.01  # e Å

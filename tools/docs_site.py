@@ -10,8 +10,9 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parent.parent
-# Below experiments/ what its pages show or name; tests and configurations are linked as plain files.
-TAKEN = ("CHANGELOG.md", "CITATION.cff", "experiments/**/*.md", "experiments/**/*.png", "experiments/**/*.yaml", "tests/*.py")
+# Below experiments/ what its pages show or name, below ferrojax/ the cards; tests and configurations are linked as plain files.
+EXPERIMENTS = tuple(f"experiments/**/*.{kind}" for kind in ("md", "png", "yaml"))
+TAKEN = ("CHANGELOG.md", "CITATION.cff", *EXPERIMENTS, "tests/*.py", "ferrojax/*/*/README.md")
 MODULES = {
     "Core": ("ferrojax", "ferrojax.enthalpy", "ferrojax.state", "ferrojax.topology", "ferrojax.calculator", "ferrojax.units"),
     "Packages": tuple(f"ferrojax.{path.parent.name}" for path in sorted((ROOT / "ferrojax").glob("*/__init__.py"))),
@@ -41,7 +42,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
     """Links of docs/ to the folders beside it point to where those lie on the site; of the others, to docs/, the other way round."""
     if "/" not in page.file.src_uri:
-        markdown = re.sub(r"\]\(\.\./(experiments|tests)/", r"](\1/", markdown)
+        markdown = re.sub(r"\]\(\.\./(experiments|tests|ferrojax)/", r"](\1/", markdown)
     return re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1", markdown)
 
 

@@ -37,7 +37,7 @@ def _learning_curve(axes: Any, fitted: Fit) -> None:
     for name, label, colour, marker in (("forces_rmse", "forces (meV/Å)", BLUE, "o"), ("energy_rmse", "energy (meV/atom)", RED, "s")):
         axes.plot(curve["step"], curve[name], color=colour, marker=marker, markersize=2.2, linewidth=1.1, label=label)
     axes.set(xlabel="optimization step", ylabel="RMSE, held-out frames", yscale="log", ylim=_decades(curve))
-    axes.set_title("(a) learning curve")
+    axes.set_title("(a) training from scratch")
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
     axes.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
@@ -70,9 +70,8 @@ def _numbers(axes: Any, rows: list[tuple[str, str, str]], statics: Statics) -> N
     """A table with rules above, between and below."""
     axes.axis("off")
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_title("(c) relaxed PbTiO$_3$ at 0 K")
-    numbers = [("", "model", "DFT, PBEsol"), *((name, model, reference) for name, model, reference in rows)]
-    numbers[-1] = (*numbers[-1][:2], "")  # its references are not those of the column
+    axes.set_title("(c) PbTiO$_3$ at 0 K, shipped model")
+    numbers = [("", "pbtio3-v1", "GPAW, PBEsol"), *rows]
     born: list[tuple[str, ...]] = [("Z*, tetragonal (e)", "xx", "yy", "zz")]
     born += [(name, *(f"{value:+.2f}" for value in np.diag(tensor))) for name, tensor in zip(ATOMS, statics.born)]
     height = 1.0 / (len(numbers) + len(born) + 1)
@@ -86,7 +85,7 @@ def _table(axes: Any, rows: Sequence[tuple[str, ...]], columns: tuple[float, ...
         y = top - (place + 0.5) * height
         axes.text(0.0, y, name.replace("P_s", "$P_s$").replace("-", "\N{EN DASH}"), va="center")
         for x, cell in zip(columns, cells):
-            axes.text(x, y, cell.replace("-", "\N{MINUS SIGN}"), va="center", ha="right")
+            axes.text(x, y, cell.replace("-", "\N{MINUS SIGN}") if place else cell, va="center", ha="right")
     for place, width in ((0, 0.9), (1, 0.5), (len(rows), 0.9)):
         axes.plot([0, 1], [top - place * height] * 2, color="black", linewidth=width, clip_on=False)
 
