@@ -137,7 +137,7 @@ def thinned(model: Any, params: Any, frames: list[Atoms], count: int, taken: lis
 
 def write(path: Path, pool: list[Atoms]) -> None:
     for atoms in pool:
-        atoms.info["group"] = len(atoms)
+        atoms.info |= {"group": len(atoms), "system": atoms.info["origin"]}  # errors and shares of a split go by the system
     text = io.StringIO()
     ase.io.write(text, pool, format="extxyz")
     write_text(path, text.getvalue())
