@@ -63,7 +63,8 @@ def relax_phases(model: Model, enthalpy: Enthalpy, params: Any, warn: Warn) -> S
 
     A relaxation that does not converge is passed to ``warn``; what follows is then of its starting structure.
     """
-    starts = [perovskite(3.87, 4.22, 0.5573, -0.0230, 0.4709, PB_HEIGHT), perovskite(3.92, 3.92)]
+    heights = (REFERENCE["z Ti"], REFERENCE["z O apical"] - 1, REFERENCE["z O equatorial"], PB_HEIGHT)
+    starts = [perovskite(3.87, 4.22, *heights), perovskite(3.92, 3.92)]
     slots = max(_prepare(model, atoms).topology.neighbors.shape[1] for atoms in starts)  # one shape, compiled once
     (tetragonal, polar, good), (cubic, nonpolar, fine) = (
         _relaxed(name, enthalpy, params, _prepare(model, atoms, slots), warn) for name, atoms in zip(("tetragonal", "cubic"), starts)
