@@ -26,6 +26,7 @@ examples:
   ferrojax label add structures.extxyz --queue labels.db --engine gpaw
   ferrojax label add POSCAR --queue labels.db --engine espresso --properties born_charges polarizability
   ferrojax label add pool.extxyz --queue labels.db --engine gpaw --settings gpaw.yaml --priority 5
+  ferrojax label add pool.extxyz --queue rest.db --labelled pbtio3-v1
   ferrojax label add pool.extxyz --queue teacher.db --engine model:runs/pto/best
 """
 
@@ -78,6 +79,9 @@ def add_command(commands: Any, command: Any) -> None:
     )  # fmt: skip
     parser.add_argument("--settings", type=Path, metavar="YAML", help="settings of the engine (default: as documented)")
     parser.add_argument("--priority", type=int, default=0, metavar="N", help="higher ones are done first (default 0)")
+    parser.add_argument(
+        "--labelled", type=Path, nargs="+", default=[], metavar="DATA", help="leave out the structures of these labelled files"
+    )
 
     parser = command(actions, "run", "do the pending jobs", RUN, _run)
     _add_queue(parser)
@@ -105,7 +109,7 @@ def _add_queue(parser: argparse.ArgumentParser) -> None:
 def _add(options: argparse.Namespace) -> None:
     from ferrojax.labelling.command import run_add
 
-    run_add(options.structures, options.queue, options.engine, options.properties, options.settings, options.priority)
+    run_add(options.structures, options.queue, options.engine, options.properties, options.settings, options.priority, options.labelled)
 
 
 def _run(options: argparse.Namespace) -> None:

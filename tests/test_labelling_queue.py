@@ -255,6 +255,22 @@ def test_the_command_line_from_structures_to_labels(tmp_path, capsys):
     assert cli.main(["label", "status", "--queue", queue]) == 0 and cli.main(["label", "retry", "--queue", queue]) == 0
 
 
+def test_what_is_labelled_elsewhere_is_left_out(tmp_path, capsys):
+    """Also with its atoms in another order and moved by lattice vectors; a duplicate within the pool is the queue's business."""
+    queue = filled(tmp_path / "labels.db", 2)
+    queue.run()
+    export(queue, tmp_path / "labels.extxyz")
+    pool = crystals(3)
+    pool[0] = pool[0][::-1]
+    pool[1].positions += pool[1].cell.array.sum(axis=0)
+    write(tmp_path / "pool.extxyz", pool)
+    rest = Queue(tmp_path / "rest.db")
+    arguments = ["--engine", ENGINE, "--properties", *FIRST, "--labelled", str(tmp_path / "labels.extxyz")]
+    assert cli.main(["label", "add", str(tmp_path / "pool.extxyz"), "--queue", str(rest.path), *arguments]) == 0
+    assert "1 jobs added, 2 have labels" in capsys.readouterr().out
+    assert rest.counts()["pending"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

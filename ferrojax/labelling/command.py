@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ase import Atoms
 from rich.console import Console
 from rich.table import Table
 
-from ferrojax.data.structure import read_structures
+from ferrojax.data import Frame, read_frames
+from ferrojax.data.checks.duplicates import find_duplicates
+from ferrojax.data.structure import plain, read_structures
 from ferrojax.labelling.engines import make_engine
 from ferrojax.labelling.export import export
 from ferrojax.labelling.job_queue import Queue
@@ -17,15 +20,35 @@ SHOWN = 10  # failures listed
 
 
 def run_add(
-    structures: Sequence[Path], queue: Path, engine: str, properties: Sequence[str] | None, settings: Path | None, priority: int
+    structures: Sequence[Path],
+    queue: Path,
+    engine: str,
+    properties: Sequence[str] | None,
+    settings: Path | None,
+    priority: int,
+    labelled: Sequence[Path] = (),
 ) -> None:
-    """Add the structures of files to a queue; by default with what the engine gives of energy, forces, stress and dipole."""
+    """Add the structures of files to a queue; by default with what the engine gives of energy, forces, stress and dipole.
+
+    Structures that the files ``labelled`` hold are left out, also if moved by lattice vectors or with their atoms in another order.
+    """
     chosen = make_engine(engine, settings)
     wanted = properties or [name for name in ("energy", "forces", "stress", "dipole") if name in chosen.provides]
     atoms = [structure for file in structures for structure in read_structures(file)]
-    added = Queue(queue).add(atoms, chosen, wanted, priority)
-    known = f", {len(atoms) - added} were there already" if added < len(atoms) else ""
+    new = _without(atoms, [frame for file in labelled for frame in read_frames(file)])
+    added = Queue(queue).add(new, chosen, wanted, priority)
+    known = f", {len(new) - added} were there already" if added < len(new) else ""
+    known += f", {len(atoms) - len(new)} have labels" if len(new) < len(atoms) else ""
     _say(f"{queue}: {added} jobs added{known}; data set {chosen.dataset}")
+
+
+def _without(structures: list[Atoms], labelled: list[Frame]) -> list[Atoms]:
+    """The structures that are not among the labelled ones."""
+    if not labelled:
+        return structures
+    frames = [Frame(plain(atoms)) for atoms in structures]
+    copies = {id(copy) for _, copy in find_duplicates([*labelled, *frames])}
+    return [atoms for atoms, frame in zip(structures, frames) if id(frame) not in copies]
 
 
 def run_queue(queue: Path, workers: int, limit: int | None, minutes: float | None, launcher: str) -> None:
