@@ -109,3 +109,17 @@ def test_images_leave_the_enthalpy_alone():
 def test_a_wave_needs_images():
     with pytest.raises(FerrojaxError, match="with_images"):
         at_wave(ToyModel().prepare(rattled_triclinic()), jnp.zeros(3))
+
+
+def test_a_strained_crystal_needs_no_new_compilation():
+    """The lists of images differ, their lengths do not."""
+    model, atoms = ToyModel(), rattled_triclinic()
+    found = []
+    for scale in (1.0, 1.03):
+        scaled = atoms.copy()
+        scaled.set_cell(atoms.cell.array * scale, scale_atoms=True)
+        layout = images(with_images(model.prepare(scaled, np.float64)))
+        listed = np.column_stack([layout.owner, layout.image])
+        found.append((len(listed), len(np.unique(listed, axis=0))))
+    assert len({padded for padded, _ in found}) == 1
+    assert len({count for _, count in found}) == 2

@@ -22,6 +22,7 @@ from gpaw import GPAW, PW
 from gpaw.mpi import world
 
 EMPTY_BANDS = 4  # enough for the occupied ones to converge in as many iterations as with GPAW's nine, in four fifths of the time
+BLOCK = 24  # bands that the eigensolver takes together: with all at once, 10 atoms take 10 to 28 % longer to the same energy
 NORM = 1e-6  # error of <ψ|ψ> that shows that plane waves and projections do not belong together
 
 
@@ -61,6 +62,7 @@ def calculate(job: dict[str, Any]) -> dict[str, Any]:
         # Berry phase needs every k-point. ψ(-k) = ψ(k)* spares half of them.
         symmetry={"point_group": False},
         nbands=-EMPTY_BANDS,
+        eigensolver={"name": "ppcg", "blocksize": BLOCK},
         occupations={"name": "fixed-uniform"},
         convergence={"density": settings["density"], "eigenstates": settings["eigenstates"]},
         maxiter=settings["max_iterations"],

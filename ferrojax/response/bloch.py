@@ -26,6 +26,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
 from ferrojax.topology import Topology
 
+ROW_BUCKET = 64  # images are rounded up to a multiple of this, so that a strained crystal is compiled for once
 AXIS = "wave"  # the two members of this axis are the real and the imaginary part of the amplitudes
 
 
@@ -75,6 +76,8 @@ def _listed(topology: Topology, state: State) -> Topology:
     images = np.unique(pairs, axis=0)
     rows = np.concatenate([own, images[np.any(images[:, 1:] != 0, 1)]])
     place = {tuple(row): index for index, row in enumerate(rows.tolist())}
+    # Rows that no pair names: copies of the first atom, which nothing reads and to which nothing is added.
+    rows = np.concatenate([rows, np.repeat(rows[:1], -len(rows) % ROW_BUCKET, axis=0)])
     listed = np.zeros(neighbors.shape, np.int32)
     listed[mask] = [place[tuple(pair)] for pair in pairs.tolist()]
     one, zero = jnp.ones(len(rows), state.cell.dtype), jnp.zeros(len(rows), state.cell.dtype)
