@@ -15,6 +15,7 @@ from ferrojax.plotting import view
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SLOW = {"2-train-your-own", "4-flexoelectricity"}  # a training; third and fourth derivatives, which take minutes to compile
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -28,8 +29,9 @@ def test_stored_output_is_of_one_run(path):
     assert not any("/home/" in str(output) or "Traceback" in str(output) for output in outputs)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [pytest.param(path, marks=[pytest.mark.slow] if path.stem in SLOW else [], id=path.stem) for path in NOTEBOOKS]
+)
 def test_notebook_runs(path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     before = path.read_bytes()
