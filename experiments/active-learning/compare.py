@@ -1,6 +1,6 @@
 """Does choosing by uncertainty beat choosing at random? The same loop on stored first-principles labels, strategy by strategy.
 
-    python experiments/active-learning/compare.py experiments/active-learning/pbtio3.yaml
+    python experiments/active-learning/compare.py experiments/active-learning/pbtio3.yaml [--claims]
 
 Every loop starts from the same few frames and learns as many labels; only what is chosen differs. Writes beside the configuration a
 folder of its name: results.json, learning-curves.png, table.md. The loops are kept below runs/ and go on where they were stopped.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ RUNS = Path(__file__).resolve().parents[2] / "runs" / "active-learning"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file of the experiment")
-    path = parser.parse_args().config
+    parser.add_argument("--claims", action="store_true", help="record the last round in docs/claims.json")
+    options = parser.parse_args()
+    path = options.config
     settings, folder = yaml.safe_load(path.read_text(encoding="utf-8")), path.with_suffix("")
     folder.mkdir(exist_ok=True)
     found: dict[str, list[list[dict[str, Any]]]] = {name: [] for name in settings["strategies"]}
@@ -36,6 +39,24 @@ def main() -> None:
         for name, select in settings["strategies"].items():
             found[name].append(one_loop(settings, path, name, select, seed))
             report(settings, found, folder)
+    if options.claims:
+        record(summary(found["loop"]), summary(found["random"]))
+
+
+def record(loop: dict[str, Any], random: dict[str, Any]) -> None:
+    """Put the last round into the claims register and the pages made from it."""
+    sys.path.insert(0, str(RUNS.parent.parent / "tools"))
+    import claims
+
+    each = [one[-1] / other[-1] for one, other in zip(loop["each_force_rmse"], random["each_force_rmse"])]
+    seeds = ", ".join(f"{ratio:.2f}" for ratio in each)
+    covered = f"{100 * loop['coverage_68'][-1]:.0f} and {100 * loop['coverage_95'][-1]:.0f} % of errors in the intervals of 68 and 95 %"
+    register = claims.load()
+    note = f"{loop['frames'][-1]} frames; of the seeds: {seeds}"
+    claims.update(register, "E-loop-random", value=float(f"{loop['force_rmse'][-1] / random['force_rmse'][-1]:.3g}"), note=note)
+    claims.update(register, "E-loop-spearman", value=float(f"{loop['spearman'][-1]:.3g}"), note=covered)
+    claims.save(register)
+    claims.write_pages()
 
 
 def one_loop(settings: dict, path: Path, name: str, select: dict, seed: int) -> list[dict[str, Any]]:
