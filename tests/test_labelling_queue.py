@@ -255,6 +255,16 @@ def test_the_command_line_from_structures_to_labels(tmp_path, capsys):
     assert cli.main(["label", "status", "--queue", queue]) == 0 and cli.main(["label", "retry", "--queue", queue]) == 0
 
 
+def test_explored_structures_are_grouped_by_their_origin(tmp_path):
+    pool = crystals(2)
+    pool[0].info = {"origin": "dynamics"}
+    pool[1].info = {"origin": "dynamics", "system": "mine"}
+    queue = Queue(tmp_path / "labels.db")
+    queue.add(pool, make_engine(ENGINE), FIRST)
+    queue.run()
+    assert [frame.system for frame in queue.frames()] == ["dynamics", "mine"]
+
+
 def test_what_is_labelled_elsewhere_is_left_out(tmp_path, capsys):
     """Also with its atoms in another order and moved by lattice vectors; a duplicate within the pool is the queue's business."""
     queue = filled(tmp_path / "labels.db", 2)

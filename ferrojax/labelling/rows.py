@@ -18,13 +18,17 @@ OF_ASE = ("energy", "forces", "stress", "dipole")  # labels that ASE's own colum
 
 
 def bare(structure: Atoms | Frame, index: int) -> Atoms:
-    """The structure without labels, its ``info`` kept. Raises FerrojaxError if it is not periodic or has no proper cell."""
+    """The structure without labels, its ``info`` kept; the system of an explored one is its origin, if it names none.
+
+    Raises FerrojaxError if it is not periodic or has no proper cell.
+    """
     frame = structure if isinstance(structure, Frame) else Frame(structure, source=f"structure {index}")
     source = require_valid(Frame(frame.atoms, source=frame.source)).atoms
     atoms = plain(source)
     atoms.info = {name: value for name, value in source.info.items() if isinstance(value, (str, int, float, bool))}
-    if frame.system:
-        atoms.info["system"] = frame.system
+    system = frame.system or atoms.info.get("system") or atoms.info.get("origin")
+    if system:
+        atoms.info["system"] = system
     return atoms
 
 
