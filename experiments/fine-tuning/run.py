@@ -48,11 +48,12 @@ class Route(Section):
 
 
 class Settings(Section):
-    """data: file or folder, or a data set of the package. held_out: frames never trained on, the same in all runs. frames: sizes of
-    the training sets."""
+    """data: file or folder, or a data set of the package. max_atoms: largest cells taken. held_out: frames never trained on, the same
+    in all runs. frames: sizes of the training sets."""
 
     data: str
     dataset: str
+    max_atoms: int = Field(ge=1)
     held_out: int = Field(ge=1)
     frames: list[int]
     seeds: list[int]
@@ -68,7 +69,8 @@ class Study:
     def __init__(self, file: Path) -> None:
         self.settings, base = read_section(Settings, file)
         self.base, self.folder = base.absolute(), file.with_suffix("")
-        frames = read_frames(data_path(self.settings.data, base), self.settings.dataset)
+        every = read_frames(data_path(self.settings.data, base), self.settings.dataset)
+        frames = [frame for frame in every if len(frame.atoms) <= self.settings.max_atoms]
         self.pool, self.held_out = split_frames(frames, self.settings.held_out / len(frames), seed=0)
         self.sizes = [size for size in self.settings.frames if size <= len(self.pool)]
         if not self.sizes or self.settings.reference not in self.settings.routes:
