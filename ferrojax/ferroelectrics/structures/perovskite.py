@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ferrojax.effective.lattice import check_shape
 from ferrojax.errors import FerrojaxError
-from ferrojax.ferroelectrics.structures.sites import OFFSETS, OX, sites_of
+from ferrojax.ferroelectrics.structures.sites import OFFSETS, OX, SITES, cell_indices, cells_along, pick, sites_of
 
 
 def perovskite(formula: str, cell: Any, size: Any = (1, 1, 1)) -> Atoms:
@@ -78,32 +78,51 @@ def displacements(atoms: Atoms, reference: Atoms) -> Float[np.ndarray, "atoms 3"
 
 
 def in_order(bulk: Atoms, reference: Atoms) -> Atoms:
-    """A five-atom perovskite from elsewhere with its atoms in the order of ``reference``, next to their ideal places.
+    """A perovskite from elsewhere with its atoms in the order of ``reference``, next to their ideal places.
 
-    The species of the reference say which atom is A and which is B; the A atom is put on its place.
-    Raises FerrojaxError for other atoms, or where an oxygen is not nearest to one ideal place of its own.
+    reference: from ``perovskite``, of as many cells along each axis as the bulk has; its species say which atom is A and which is B.
+    The A atoms are put on their places, in the mean. Raises FerrojaxError for other atoms, or where an atom is not nearest to one
+    ideal place of its own.
     """
-    if sorted(bulk.numbers) != sorted(reference.numbers) or len(bulk) != 5:
+    if sorted(bulk.numbers) != sorted(reference.numbers):
         raise FerrojaxError(
-            f"bulk: {bulk.get_chemical_formula()} is not one formula unit of {reference.get_chemical_formula()}; give a five-atom cell."
+            f"bulk: {bulk.get_chemical_formula()} and the reference {reference.get_chemical_formula()} must hold the same elements, "
+            "as many of each."
         )
-    order = [int(np.flatnonzero(bulk.numbers == number)[0]) for number in reference.numbers[:OX]]
-    fractions = bulk.get_scaled_positions() - bulk.get_scaled_positions()[order[0]]
-    oxygens = [i for i in range(5) if i not in order]
-    order += [oxygens[i] for i in _nearest(fractions[oxygens])]
-    moved = fractions[order] - OFFSETS
-    found = Atoms(bulk.numbers[order], scaled_positions=OFFSETS + moved - np.round(moved), cell=bulk.cell, pbc=True)
-    found.set_array("site", sites_of(reference).copy())
+    size = np.array(cells_along(reference))
+    on_a = np.isin(bulk.numbers, reference.numbers[pick(reference, "A")])
+    fractions = bulk.get_scaled_positions() * size
+    fractions -= np.angle(np.exp(2j * np.pi * fractions[on_a]).mean(axis=0)) / (2 * np.pi)
+    sites = _nearest_sites(fractions, bulk.numbers, reference)
+    cells = np.round(fractions - OFFSETS[sites])
+    found_at = np.column_stack([np.mod(cells, size), sites, bulk.numbers])
+    order = _matched(found_at, np.column_stack([cell_indices(reference), sites_of(reference), reference.numbers]))
+    moved = (fractions - cells - OFFSETS[sites])[order]
+    places = reference.get_scaled_positions(wrap=False) + moved / size
+    found = Atoms(bulk.numbers[order], scaled_positions=places, cell=bulk.cell, pbc=True)
+    for name in ("site", "cell_index"):
+        found.set_array(name, reference.arrays[name].copy())
     return found
 
 
-def _nearest(fractions: np.ndarray) -> list[int]:
-    """Which of three oxygens lies nearest to each ideal place."""
-    away = fractions[:, None] - OFFSETS[OX:]
-    nearest = np.linalg.norm(away - np.round(away), axis=-1).argmin(axis=0)
-    if len(set(nearest.tolist())) < 3:
-        raise FerrojaxError("bulk: its oxygens cannot be told apart by their places; give a cell with its axes along the B-O-B bonds.")
-    return nearest.tolist()
+def _nearest_sites(fractions: np.ndarray, numbers: np.ndarray, reference: Atoms) -> np.ndarray:
+    """Site of each atom: of those that its element takes, the one with the nearest ideal place."""
+    away = fractions[:, None] - OFFSETS
+    distance = np.linalg.norm(away - np.round(away), axis=-1)
+    for site, name in enumerate(SITES):
+        distance[~np.isin(numbers, reference.numbers[pick(reference, name)]), site] = np.inf
+    return distance.argmin(axis=1)
+
+
+def _matched(places: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index of the atom on each wanted place."""
+    order, target = np.lexsort(places.T), np.lexsort(wanted.T)
+    if (places[order] != wanted[target]).any():
+        raise FerrojaxError(
+            "bulk: its atoms cannot be told apart by their places; give a cell with its axes along the B-O-B bonds and atoms near those of "
+            "the ideal crystal."
+        )
+    return order[np.argsort(target)]
 
 
 def polar_direction(moved: Float[np.ndarray, "5 3"]) -> Float[np.ndarray, "3"]:
