@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ferrojax.analysis.series import FEWEST, mean
 from ferrojax.data.structure import read_structure
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.cells import find_cells
-from ferrojax.ferroelectrics.frames import Snapshot, frames
+from ferrojax.ferroelectrics.frames import Snapshot
 from ferrojax.ferroelectrics.learned import model_born_charges
 from ferrojax.ferroelectrics.local import born_tensors, neutral
 from ferrojax.ferroelectrics.map_files import FORMATS
@@ -29,36 +29,17 @@ from ferrojax.potential import load
 Mapper = Callable[[Snapshot], Maps]
 
 
-def run_analyse(
-    trajectory: Path,
-    reference: Path | None,
-    sites: tuple[Sequence[str], Sequence[str], Sequence[str]],
-    charges: str,
-    born: Mapping[str, float | tuple[float, float]],
-    model: Path | None,
-    parameters: str | None,
-    centre: str,
-    every: int,
-    elements: Sequence[str],
-    series: Series,
-    maps: str,
-    folder: Path,
-) -> None:
-    """Maps and series of a trajectory into a folder, and a table of their means on the terminal.
+def run_analyse(trajectory: Path, snapshots: Iterable[Snapshot], mapper: Mapper, series: Series, maps: str, folder: Path) -> None:
+    """Maps and series of the snapshots of a trajectory into a folder, and a table of their means on the terminal.
 
-    charges: "born", "model" or "stored", see ``atom_mapper``; parameters: of a lattice of the effective Hamiltonian, None for atoms.
+    maps: a format of FORMATS, or "none".
     """
-    if parameters is not None:
-        heff = effective.load_parameters(parameters)
-        mapper: Mapper = lambda frame: map_lattice(frame, heff)  # noqa: E731
-    else:
-        mapper = atom_mapper(reference, sites, charges, born, model, centre)
     with ExitStack() as stack:
         writer = None
         if maps != "none":
             name, kind = FORMATS[maps]
             writer = stack.enter_context(closing(kind(stack.enter_context(replacing(folder / name)))))
-        for frame in tqdm(frames(trajectory, every, elements), desc="frames", unit="", disable=None):
+        for frame in tqdm(snapshots, desc="frames", unit="", disable=None):
             here = mapper(frame)
             series.append(frame, here)
             if writer is not None:
@@ -79,6 +60,12 @@ def velocities(series: Series) -> str:
         return "walls move at " + ", ".join(f"{v} m/s" for v in series.wall_velocities())
     except FerrojaxError as error:
         return f"no wall velocities: {error}"
+
+
+def lattice_mapper(parameters: str) -> Mapper:
+    """The map of a frame of a lattice of the effective Hamiltonian. Raises FerrojaxError for an unknown set of parameters."""
+    heff = effective.load_parameters(parameters)
+    return lambda frame: map_lattice(frame, heff)
 
 
 def atom_mapper(
