@@ -46,7 +46,6 @@ def add_command(commands: Any, command: Any) -> None:
 
 def _analyse(options: argparse.Namespace) -> None:
     from ferrojax.ferroelectrics.analyse import atom_mapper, axis_number, lattice_mapper, run_analyse
-    from ferrojax.ferroelectrics.frames import frames
     from ferrojax.ferroelectrics.series import Series
 
     if options.effective is not None:
@@ -56,8 +55,7 @@ def _analyse(options: argparse.Namespace) -> None:
         mapper = atom_mapper(options.reference, sites, options.charges, _born(options.born), options.model, options.centre)
     layers = None if options.layers == "none" else axis_number(options.layers)
     series = Series(options.threshold, layers, options.walls and _walls(options.walls))
-    snapshots = frames(options.trajectory, options.every, options.elements)
-    run_analyse(options.trajectory, snapshots, mapper, series, options.maps, options.out)
+    run_analyse(options.trajectory, options.every, options.elements, mapper, series, options.maps, options.out)
 
 
 def _walls(text: str) -> tuple[int, int]:

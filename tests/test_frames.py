@@ -11,6 +11,7 @@ from perovskites import crystal, trajectory, write_dump, write_h5md
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics import frames
+from ferrojax.ferroelectrics.frames import frame_count
 
 NAMES = ("run.h5", "run.extxyz", "run.traj", "run.dump", "scaled.dump")
 
@@ -37,6 +38,7 @@ def test_all_formats_give_the_same_frames(written, name, every):
     folder, made = written
     read = list(frames(folder / name, every))
     assert len(read) == len(made[::every])
+    assert frame_count(folder / name, every) == (len(read) if name.endswith(".h5") else None)
     for frame, atoms in zip(read, made[::every]):
         np.testing.assert_array_equal(frame.numbers, atoms.numbers)
         np.testing.assert_allclose(frame.positions, atoms.positions, atol=2e-8)  # eight decimals in extended XYZ
@@ -107,6 +109,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, name):
 def test_a_cut_off_file_is_told_by_its_frame(written, tmp_path, name):
     whole = (written[0] / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: int(0.7 * len(whole))])
+    assert frame_count(tmp_path / name) is None
     with pytest.raises(FerrojaxError, match=f"{name}: frame [0-9] cannot be read"):
         list(frames(tmp_path / name))
 
@@ -116,6 +119,7 @@ def test_bad_trajectories_are_refused(tmp_path):
         list(frames(tmp_path / "missing.h5"))
     with pytest.raises(FerrojaxError, match="every = 0"):
         list(frames(tmp_path / "missing.h5", every=0))
+    assert frame_count(tmp_path / "missing.h5") is None
     one, other = crystal((1, 1, 1)), crystal((1, 1, 1))
     other.numbers[:2] = other.numbers[1::-1]
     ase.io.write(tmp_path / "order.extxyz", [one, other])

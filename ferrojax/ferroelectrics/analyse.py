@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from ferrojax.analysis.series import FEWEST, mean
 from ferrojax.data.structure import read_structure
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.cells import find_cells
-from ferrojax.ferroelectrics.frames import Snapshot
+from ferrojax.ferroelectrics.frames import Snapshot, frame_count, frames
 from ferrojax.ferroelectrics.learned import model_born_charges
 from ferrojax.ferroelectrics.local import born_tensors, neutral
 from ferrojax.ferroelectrics.map_files import FORMATS
@@ -29,17 +29,18 @@ from ferrojax.potential import load
 Mapper = Callable[[Snapshot], Maps]
 
 
-def run_analyse(trajectory: Path, snapshots: Iterable[Snapshot], mapper: Mapper, series: Series, maps: str, folder: Path) -> None:
-    """Maps and series of the snapshots of a trajectory into a folder, and a table of their means on the terminal.
+def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: Mapper, series: Series, maps: str, folder: Path) -> None:
+    """Maps and series of each ``every``-th frame into a folder, and a table of their means on the terminal.
 
-    maps: a format of FORMATS, or "none".
+    elements: of LAMMPS types, as for ``frames``. maps: a format of FORMATS, or "none".
     """
+    snapshots = frames(trajectory, every, elements)
     with ExitStack() as stack:
         writer = None
         if maps != "none":
             name, kind = FORMATS[maps]
             writer = stack.enter_context(closing(kind(stack.enter_context(replacing(folder / name)))))
-        for frame in tqdm(snapshots, desc="frames", unit="", disable=None):
+        for frame in tqdm(snapshots, "frames", frame_count(trajectory, every), unit="", disable=None):
             here = mapper(frame)
             series.append(frame, here)
             if writer is not None:

@@ -73,6 +73,18 @@ def frames(path: str | Path, every: int = 1, elements: Sequence[str] = ()) -> It
         raise FerrojaxError(f"{path}: no frames; has the run that writes it reached its first one?")
 
 
+def frame_count(path: str | Path, every: int = 1) -> int | None:
+    """How many frames ``frames`` gives; None where only reading the file would tell: text, and what ``frames`` will refuse."""
+    path = Path(path)
+    if every < 1 or not path.is_file() or not h5py.is_hdf5(path):
+        return None
+    try:
+        with h5py.File(path) as file:
+            return -(-len(_particles(path, file)["position/value"]) // every)
+    except (*_UNREADABLE, FerrojaxError):
+        return None
+
+
 def _named(path: Path, every: int, stream: Iterator[Snapshot]) -> Iterator[Snapshot]:
     """The stream, with errors of the libraries told by frame."""
     count = 0
