@@ -97,6 +97,23 @@ def test_walls_of_a_striped_crystal(tmp_path, capsys):
     np.testing.assert_allclose(walls["P0_C_per_m2"], expected, rtol=1e-3)
 
 
+def test_a_frame_without_walls_is_not_one_whose_walls_cannot_be_fitted(tmp_path, capsys):
+    """Four planes across are too few for the six numbers of two walls: blank and said, not zero."""
+    start, made = crystal((4, 2, 2)), []
+    cells = fe.find_cells(start, "Pb", "Ti")
+    for signs in ((1, 1, 1, 1), (1, 1, -1, -1), (-1, -1, -1, -1)):
+        atoms = start.copy()
+        atoms.positions[cells.b, 2] += 0.2 * np.array(signs)[cells.index[:, 0]]
+        made.append(atoms)
+    ase.io.write(tmp_path / "start.traj", start)
+    ase.io.write(tmp_path / "run.traj", made)
+    assert analyse(tmp_path, "run.traj", *BORN, "--walls", "x:z", "--maps", "none") == 0
+    walls = pandas.read_csv(tmp_path / "out-run.traj" / "series.csv")["walls"]
+    assert walls[0] == walls[2] == 0 and np.isnan(walls[1])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "walls could not be fitted in 1 of 3 frames, first at step 1: fit_walls: 4 points cannot give 6 parameters" in said
+
+
 def test_modes_of_a_lattice_frame():
     params = effective.load_parameters("batio3-wc")
     modes = np.random.default_rng(0).normal(0, 0.2, (3, 2, 4, 3))

@@ -50,6 +50,9 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
         write_csv(folder / "walls.csv", series.wall_rows)
     console = Console()
     console.print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
+    if series.unfitted:
+        share = f"{len(series.unfitted)} of {len(series.rows)} frames"
+        console.print(f"walls could not be fitted in {share}, first at {series.unfitted[0]}", highlight=False)
     if series.fits:
         console.print(velocities(series), highlight=False)
     console.print(f"series and maps in {folder}", highlight=False)
@@ -103,7 +106,7 @@ def atom_mapper(
 def summary(rows: Sequence[Mapping[str, Any]], title: str) -> Table:
     """Mean, its error where there are enough frames, first and last value of each column; words by how often they come."""
     table = Table("", "mean", "first", "last", title=title, title_justify="left")
-    for name in rows[0]:
+    for name in dict.fromkeys(name for row in rows for name in row):
         if name in ("step", "time_fs"):
             continue
         values = [row[name] for row in rows if name in row]

@@ -14,7 +14,7 @@ from ferrojax.ferroelectrics.frames import Snapshot
 from ferrojax.ferroelectrics.maps import Maps
 from ferrojax.ferroelectrics.order import glazer
 from ferrojax.ferroelectrics.texture import helicity, topological_charge, toroidal_moment, vortices
-from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile, track, velocity
+from ferrojax.ferroelectrics.walls import NoWalls, Walls, fit_walls, profile, track, velocity
 
 AXES = "xyz"
 METRE = 1e-10  # in one Å
@@ -36,6 +36,7 @@ class Series:
     wall_rows: list[dict[str, Any]] = field(default_factory=list)
     lengths: list[float] = field(default_factory=list)
     times: list[float | None] = field(default_factory=list)
+    unfitted: list[str] = field(default_factory=list)  # frames with walls that could not be fitted, and why
 
     def append(self, frame: Snapshot, maps: Maps) -> None:
         """Add a frame."""
@@ -70,8 +71,11 @@ class Series:
         length = float(np.linalg.norm(maps.axes[axis])) * grid.shape[axis]
         try:
             found = fit_walls(profile(grid, axis, component), length)
-        except FerrojaxError:
+        except NoWalls:
             return {"walls": 0}  # a frame in one domain is a result, not an error
+        except FerrojaxError as error:
+            self.unfitted.append(f"step {clock['step']}: {error}")
+            return {}
         self.fits.append(found)
         self.lengths.append(length)
         self.times.append(clock["time_fs"])

@@ -16,6 +16,10 @@ NARROWEST = 2.0  # planes that a domain needs between its walls
 METRE_PER_SECOND = 1e5  # in one Å/fs
 
 
+class NoWalls(FerrojaxError):
+    """A profile whose polarization keeps its sign."""
+
+
 @dataclass(frozen=True)
 class Walls:
     """Walls of a periodic profile, in the order along it.
@@ -49,7 +53,7 @@ def fit_walls(profile: Float[np.ndarray, " planes"], length: float) -> Walls:
     width = 2 ξ. A lattice pins the position of a narrow wall and resolves no width below about one plane. Meyer and Vanderbilt,
     Phys. Rev. B 65, 104111 (2002).
 
-    Raises FerrojaxError if P does not change its sign about the middle, or there are too few planes for so many walls.
+    Raises NoWalls if P does not change its sign about the middle, FerrojaxError for too few planes for so many walls.
     """
     values = np.asarray(profile, float)
     planes = len(values)
@@ -57,7 +61,7 @@ def fit_walls(profile: Float[np.ndarray, " planes"], length: float) -> Walls:
     middle = (values.max() + values.min()) / 2
     places, signs = _crossings(values - middle, length)
     if not len(places):
-        raise FerrojaxError("fit_walls: the profile has no walls; P keeps its sign along it.")
+        raise NoWalls("fit_walls: the profile has no walls; P keeps its sign along it.")
     count, start = len(places), np.concatenate([places, np.full(len(places), 1.5 * length / planes)])
     start = np.append(start, [(values.max() - values.min()) / 2, middle])
 
