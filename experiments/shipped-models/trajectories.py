@@ -2,7 +2,8 @@
 
     python experiments/shipped-models/trajectories.py pbtio3-v1 experiments/dft-labels/structures/pbtio3-npt.extxyz
 
-Three cells at 300, 600 and 900 K, all strains free. No frame is chosen for what it looks like: a choice of diverse frames would
+Three cells at 300, 600 and 900 K, three edges free as in the PTO-test (cells this small slip along their planes if they may shear,
+as no crystal does). No frame is chosen for what it looks like: a choice of diverse frames would
 measure the tails. Their labels go to dft-labels/labels/, where validate.py reads them; never train on them.
 """
 
@@ -53,7 +54,7 @@ def main() -> None:
 def drawn(name: str, atoms: Atoms, count: int, seed: int) -> list[Atoms]:
     """``count`` frames at each temperature."""
     model, params, _ = load(name)
-    integrators = [LangevinNPT(dt=DT, temperature=t, tau_cell=500.0, friction_cell=0.005, cell="triclinic") for t in TEMPERATURES]
+    integrators = [LangevinNPT(dt=DT, temperature=t, tau_cell=500.0, friction_cell=0.005, cell="orthorhombic") for t in TEMPERATURES]
     frames = molecular_dynamics(model, params, atoms, integrators, STEPS, EVERY, SKIP, seed=seed)
     random, chosen = np.random.default_rng(seed), []
     for kelvin in TEMPERATURES:
