@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,20 @@ def test_espresso_files(tmp_path, monkeypatch):
     assert not engine.read(every, tmp_path).converged
     with pytest.raises(FerrojaxError, match="holds no stringent-Pb.upf"):
         engine.prepare(job(crystals(1)[0], engine), tmp_path)
+
+
+def test_a_failed_espresso_job_keeps_its_words_and_not_its_waves(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "pw.x"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nmkdir scratch; echo waves > scratch/wfc1; echo 'too few bands'; exit 1\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (tmp_path / "standard-Mg.upf").write_text("pseudopotential")
+    monkeypatch.setenv("FERROJAX_PSEUDO", str(tmp_path))
+    engine, folder = make_engine("espresso"), tmp_path / "job"
+    with pytest.raises(CalculationFailed, match="too few bands"):
+        engine.label(job(Atoms("Mg", cell=(4, 4, 4), pbc=True), engine), folder, lambda: False)
+    assert sorted(path.name for path in folder.iterdir()) == ["pw.in", "pw.out"]
 
 
 def test_gpaw_files(tmp_path, monkeypatch):

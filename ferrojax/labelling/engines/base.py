@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
@@ -71,7 +72,9 @@ class Engine(ABC):
 
 
 class Program(Engine):
-    """A program, run as processes of its own."""
+    """A program, run as processes of its own. bulky: folders of waves and densities that it leaves, removed however a calculation ends."""
+
+    bulky: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def prepare(self, job: Job, folder: Path) -> list[Command]:
@@ -84,9 +87,13 @@ class Program(Engine):
     def label(self, job: Job, folder: Path, stop: Stop) -> Label:
         """Prepare, run and read. Raises FerrojaxError for what failed, Interrupted when told to stop."""
         folder.mkdir(parents=True, exist_ok=True)
-        for command in self.prepare(job, folder):
-            arguments = [*self.launcher, *command.arguments]
-            run_command(arguments, folder, command.log, command.environment, stop)
+        try:
+            for command in self.prepare(job, folder):
+                arguments = [*self.launcher, *command.arguments]
+                run_command(arguments, folder, command.log, command.environment, stop)
+        finally:  # inputs and logs of a calculation that failed stay
+            for name in self.bulky:
+                shutil.rmtree(folder / name, ignore_errors=True)
         return require_complete(self.read(job, folder), job)
 
     def earlier(self, job: Job, folder: Path) -> Label | None:
@@ -99,9 +106,7 @@ class Program(Engine):
 
 def need_program(name: str, remedy: str) -> str:
     """Path of a program. Raises FerrojaxError if it is not on the PATH."""
-    from shutil import which
-
-    path = which(name)
+    path = shutil.which(name)
     if path is None:
         raise FerrojaxError(f"{name} is not on the PATH; {remedy}.")
     return path

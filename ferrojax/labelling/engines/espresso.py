@@ -49,6 +49,7 @@ class Espresso(Program):
 
     family = "espresso"
     provides = ("energy", "forces", "stress", *RESPONSE)
+    bulky = ("scratch",)
     Settings = EspressoSettings
 
     def check(self) -> None:
