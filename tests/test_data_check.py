@@ -96,6 +96,15 @@ SPOILERS: list[tuple[str, Callable[[Frame], Frame], str]] = [
 ]
 
 
+def test_frames_far_apart_are_not_accused():
+    """Chosen to differ, hot frames lie 0.3 Å apart: forces that bend on the way are no wrong unit, and a wrong sign is still one."""
+    hot = [frame for frame in read_frames("pbtio3-v1") if frame.system == "PbTiO3 tetragonal, 5 atoms, molecular dynamics"]
+    assert np.median(near_pairs(hot).distance) > 0.25
+    assert {finding.severity for finding in check_work(hot)} == {"info"}
+    swapped = [replace(frame, forces=-frame.forces) for frame in hot]
+    assert any("the forces are gradients" in message for message in found(check_work(swapped), "error"))
+
+
 @pytest.mark.parametrize(("name", "spoil", "message"), SPOILERS, ids=[s[0] for s in SPOILERS])
 @pytest.mark.parametrize("data", ["pbtio3", "copper"])
 def test_wrong_signs_and_units_are_named(name, spoil, message, data, request):
