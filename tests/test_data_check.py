@@ -231,6 +231,18 @@ def test_effective_charges_from_dipoles(pbtio3):
     assert charges[82] + charges[22] + 3 * charges[8] == pytest.approx(0.0, abs=1e-9)
 
 
+def test_charges_of_near_frames_tell_of_far_ones():
+    """Ten atoms 0.35 Å apart: charges fitted to them alone do not settle. Those of single cells do, and random dipoles stay random."""
+    everything = read_frames("pbtio3-v1")
+    far = [frame for frame in everything if frame.system == "PbTiO3 cubic, 10 atoms, molecular dynamics"]
+    assert any("random" in message for message in found(check_polar(far), "warning"))
+    together = everything[:39] + far
+    assert {finding.severity for finding in check_polar(together)} == {"info"}
+    rng = np.random.default_rng(0)
+    spoiled = [replace(frame, dipole=rng.uniform(0, 1, 3) @ frame.atoms.cell.array) for frame in far]
+    assert any("random" in message for message in found(check_polar(everything[:39] + spoiled), "warning"))
+
+
 def test_effective_charges_of_point_charges(pbtio3):
     """Dipoles of known point charges, wrapped by random lattice vectors, give the charges back."""
     rng = np.random.default_rng(1)

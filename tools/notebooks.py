@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="run them and write nothing")
     options = parser.parse_args()
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # alarms of slow compilation are no part of a story
     failed = 0
     for path in options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb")):
         start = time.perf_counter()

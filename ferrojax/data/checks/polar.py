@@ -24,9 +24,8 @@ DEBYE = 4.80320  # D in one e·Å
 
 def check_polar(frames: Sequence[Frame]) -> list[Finding]:
     """Findings on dipoles, Born charges and polarizabilities."""
-    findings: list[Finding] = []
-    for group in groups([frame for frame in frames if frame.dipole is not None]):
-        findings += _dipole_findings(group)
+    pairs = [near_pairs(group) for group in groups([frame for frame in frames if frame.dipole is not None])]
+    findings = _dipole_findings([found for found in pairs if found is not None and len(found.frames) >= MIN_FRAMES])
     return findings + check_born_charges(frames) + check_polarizability(frames)
 
 
@@ -66,14 +65,25 @@ def check_polarizability(frames: Sequence[Frame]) -> list[Finding]:
     return findings
 
 
-def _dipole_findings(group: list[Frame]) -> list[Finding]:
-    pairs = near_pairs(group)
-    if pairs is None or len(pairs.frames) < MIN_FRAMES:
-        return []
-    source = group[0].source.split(", frame")[0]
-    if all(frame.born_charges is not None for frame in pairs.frames):
-        return [_against_born_charges(pairs, source)]
-    return [_against_fitted_charges(pairs, source)]
+def _dipole_findings(every: list[Pairs]) -> list[Finding]:
+    """One a group. Fitted charges that do not settle, in frames too far apart, give way to the best ones of the same data set."""
+    findings, fitted = [], []
+    for pairs in every:
+        if all(frame.born_charges is not None for frame in pairs.frames):
+            findings.append(_against_born_charges(pairs, _source(pairs)))
+        else:
+            fitted.append((pairs, *fit_effective_charges(pairs)))
+    for pairs, charges, score in fitted:
+        if score > RANDOM:
+            same = [(s, q) for p, q, s in fitted if p.frames[0].dataset == pairs.frames[0].dataset and charges.keys() <= q.keys()]
+            best = min(same, key=lambda fit: fit[0])[1]
+            charges, score = best, _misfit(pairs, best)
+        findings.append(_against_fitted_charges(pairs, charges, score))
+    return findings
+
+
+def _source(pairs: Pairs) -> str:
+    return pairs.frames[0].source.split(", frame")[0]
 
 
 def _against_born_charges(pairs: Pairs, source: str) -> Finding:
@@ -95,10 +105,9 @@ def _against_born_charges(pairs: Pairs, source: str) -> Finding:
     return Finding("warning", "dipole", source, f"{measured}: not confirmed", remedy, values)
 
 
-def _against_fitted_charges(pairs: Pairs, source: str) -> Finding:
-    """Dipole differences against one effective charge an element, fitted from the nearest pairs outwards."""
-    charges, score = fit_effective_charges(pairs)
-    numbers = pairs.frames[0].atoms.numbers
+def _against_fitted_charges(pairs: Pairs, charges: dict[int, float], score: float) -> Finding:
+    """Dipole differences against one effective charge an element."""
+    source, numbers = _source(pairs), pairs.frames[0].atoms.numbers
     named = {chemical_symbols[z]: q for z, q in charges.items()}
     text = ", ".join(f"{symbol} {q:+.1f}" for symbol, q in named.items())
     values = {"score": score, **named}
@@ -134,9 +143,15 @@ def fit_effective_charges(pairs: Pairs) -> tuple[dict[int, float], float]:
         predicted = design[:count] @ charges
         unfolded = predicted + _fold(change[:count] - predicted)
         charges = np.linalg.lstsq(design[:count].reshape(-1, len(elements)), unfolded.ravel())[0]
-    misfit = _rms(_fold(change - design @ charges)) / CHANCE
     charges -= (charges @ counts) / counts.sum()  # a uniform shift moves no dipole: choose the neutral set
-    return {int(z): float(q) for z, q in zip(elements, charges)}, misfit
+    found = {int(z): float(q) for z, q in zip(elements, charges)}
+    return found, _misfit(pairs, found)
+
+
+def _misfit(pairs: Pairs, charges: dict[int, float]) -> float:
+    """RMS misfit of the reduced dipoles over chance."""
+    each = np.array([charges[z] for z in pairs.frames[0].atoms.numbers])
+    return _rms(_fold(_reduced_change(pairs) - each @ pairs.shift)) / CHANCE
 
 
 def _reduced_change(pairs: Pairs) -> np.ndarray:
