@@ -95,6 +95,7 @@ def test_an_unconverged_or_incomplete_label_is_a_failure(tmp_path, monkeypatch):
     unconverged, incomplete = Label(values, "1", converged=False, iterations=99), Label({"energy": 1.0}, "1")
     labels = iter([unconverged, incomplete, Label({**values, "energy": np.nan}, "1")])
     monkeypatch.setattr(AseTeacher, "label", Program.label)
+    monkeypatch.setattr(AseTeacher, "bulky", Program.bulky, raising=False)
     monkeypatch.setattr(AseTeacher, "prepare", lambda self, job, folder: [], raising=False)
     monkeypatch.setattr(AseTeacher, "read", lambda self, job, folder: next(labels), raising=False)
     queue = Queue(tmp_path / "labels.db")
