@@ -22,7 +22,7 @@ from ferrojax.potential.bundle import load
 from ferrojax.potential.model import Model
 from ferrojax.response.first import born_charges, eps_inf
 from ferrojax.state import State, from_ase
-from ferrojax.topology import carry_over, rebuild
+from ferrojax.topology import carry_over, narrow, rebuild
 
 
 class FerrojaxCalculator(Calculator):
@@ -65,7 +65,7 @@ class FerrojaxCalculator(Calculator):
         boundary: Boundary = Boundary(),
         dtype: Any = None,
         dataset: str | None = None,
-        skin: float = 0.5,
+        skin: float = 1.0,
         source: str = "structure",
     ) -> None:
         super().__init__(field=tuple(field))
@@ -123,9 +123,9 @@ class FerrojaxCalculator(Calculator):
         if old is not None and np.array_equal(old.numbers, new.numbers):
             self.state = carry_over(new, old)
         else:
-            slots = None if old is None else old.topology.mask.shape[1]
+            slots, near = (None, 0) if old is None else (old.topology.mask.shape[1], old.topology.near)
             state = self.model.prepare(new, skin=self.skin, slots=slots, name=self.source)
-            self.state = rebuild(state) if bool(state.topology.overflow) else state
+            self.state = narrow(rebuild(state) if bool(state.topology.overflow) else state, near or 0)
         return self.state
 
     def _reference_energy(self) -> float:

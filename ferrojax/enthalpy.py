@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ferrojax.electrostatics.boundary import Boundary, displacement_energy
 from ferrojax.electrostatics.long_range import choose_method, long_range_energy
 from ferrojax.state import State, apply_strain, field_inside
-from ferrojax.topology import edge_vectors, layout
+from ferrojax.topology import edge_vectors, layout, within_cutoff
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -45,12 +45,13 @@ def make_enthalpy(model: Model, boundary: Boundary = Boundary(), long_range: str
         return layout(state).evaluate(functools.partial(at_hand, method), params, state, strain, field)
 
     def at_hand(method: str, params: Any, state: State, strain: Array, field: Array) -> Float[Array, ""]:
+        topology = within_cutoff(apply_strain(state, strain))
+        state = state.replace(topology=topology)
         strained = apply_strain(state, strain)
         terms = model.terms(params, strained)
         screened = terms.charges / model.config.eps_inf**0.5
-        topology, smearing = state.topology, model.config.smearing
         energy = terms.short_range + long_range_energy(
-            screened, strained.positions, strained.cell, topology.kgrid, smearing, method, topology.layout
+            screened, strained.positions, strained.cell, topology.kgrid, model.config.smearing, method, topology.layout
         )
         fixed_field = field * (1.0 - boundary.fixed_displacement.astype(field.dtype))
         # E'·M' with E' = (I + ε)⁻ᵀ E equals E·M of the charges' flow on unstrained bonds.

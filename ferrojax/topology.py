@@ -3,6 +3,10 @@
 A topology lists, for each atom, the neighbours within ``cutoff + skin`` and the
 integer cell image each sits in. Distances are computed from the current state, so
 derivatives of every order with respect to positions and cell are exact.
+
+A thick skin makes a list last, and long. ``narrow`` lets each evaluation pick the
+neighbours within the cutoff out of it, on the device: the network then does no work
+for the skin, and the host makes lists rarely.
 """
 
 from __future__ import annotations
@@ -24,6 +28,10 @@ if TYPE_CHECKING:
     from ferrojax.state import State
 
 SLOT_BUCKET = 8  # slots are rounded up to a multiple of this, so that similar structures share a shape
+APPROACH = 0.1  # Å; a narrow topology is made with room for the pairs this much beyond the cutoff, and kept for half of it
+# Å; an evaluation picks pairs up to this much beyond the cutoff, and ``is_valid`` counts them up to twice that: positions
+# that went through a strain and back differ by rounding, and no pair may then find its atom's places taken.
+ROUNDING = 1e-3
 KGRID_MARGIN = 1.05  # the reciprocal box holds for cells up to this much longer than the one it was built for
 
 
@@ -39,6 +47,8 @@ class Topology(struct.PyTreeNode):
     cutoff, skin: Å.
     kgrid: largest integers (n1, n2, n3) of the reciprocal-lattice box.
     k_cutoff: every reciprocal vector shorter than this, 1/Å, lies in the box.
+    near: how many neighbours of an atom an evaluation has room for, if it looks only at those within the cutoff
+        (``narrow``); None: at all slots.
     layout: the atoms over devices; in slabs, the rows of the first three are those of the slabs.
     """
 
@@ -52,6 +62,7 @@ class Topology(struct.PyTreeNode):
     skin: float = struct.field(pytree_node=False)
     kgrid: tuple[int, int, int] = struct.field(pytree_node=False)
     k_cutoff: float = struct.field(pytree_node=False)
+    near: int | None = struct.field(pytree_node=False, default=None)
     layout: Whole | Slabs = Whole()
 
 
@@ -110,8 +121,11 @@ def with_topology(state: State, cutoff: float, skin: float = 0.0, k_cutoff: floa
     return state.replace(topology=build_topology(state, cutoff, skin, k_cutoff, **fixed))
 
 
-def rebuild(state: State) -> State:
-    """The state with its topology made anew: same shapes if they still suffice, larger ones if not."""
+def rebuild(state: State, approach: float = APPROACH) -> State:
+    """The state with its topology made anew: same shapes if they still suffice, larger ones if not.
+
+    ``approach``: see ``narrow``.
+    """
     old = _require(state)
     slots = old.neighbors.shape[1]
     # With room to grow: a cell that just fits would outgrow the box again in the next time step.
@@ -120,7 +134,50 @@ def rebuild(state: State) -> State:
     new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, slots, kgrid)
     if bool(new.overflow):
         new = build_topology(state, old.cutoff, old.skin, old.k_cutoff, None, kgrid)
-    return state.replace(topology=old.layout.divide(new, state))
+    found = state.replace(topology=old.layout.divide(new, state))
+    return found if old.near is None else narrow(found, old.near, approach)
+
+
+def narrow(state: State, least: int = 0, approach: float = APPROACH) -> State:
+    """The state whose evaluations use the neighbours within the cutoff alone, so that a thick skin costs little.
+
+    ``is_valid`` is False when an atom comes to have more of them than there are places, and ``rebuild`` then gives more.
+
+    Args:
+        state: with a topology. Stacked states get places enough for each.
+        least: places that suffice if half the approach does not take more, so that shapes stay.
+        approach: Å; places for the pairs up to this much beyond the cutoff, which the next steps may bring within it.
+    """
+    topology = _require(state)
+    near = least
+    if _most_neighbors(state, approach / 2) > least:
+        near = min(_round_up(_most_neighbors(state, approach), SLOT_BUCKET), topology.mask.shape[-1])
+    return state.replace(topology=topology.replace(near=near))
+
+
+def _most_neighbors(state: State, beyond: float) -> int:
+    stacked = state.positions.ndim == 3
+    count = jax.vmap(coordination, (0, None)) if stacked else coordination
+    return int(np.nonzero(np.asarray(count(state, beyond)))[-1].max())
+
+
+def within_cutoff(state: State) -> Topology:
+    """The topology without the pairs of the skin if it is a narrow one (``narrow``), else as it is; for code on one device's part."""
+    topology = _require(state)
+    slots = topology.mask.shape[1]
+    if topology.near is None or topology.near >= slots:
+        return topology
+    near = topology.near
+    upto = jnp.cumsum(_close(state, ROUNDING), 1)
+    # Slot k takes the first pair at which the count exceeds k.
+    chosen = jax.vmap(lambda count: jnp.searchsorted(count, jnp.arange(1, near + 1)))(upto)
+    chosen = jnp.minimum(chosen, slots - 1)
+    return topology.replace(
+        neighbors=jnp.take_along_axis(topology.neighbors, chosen, 1),
+        shifts=jnp.take_along_axis(topology.shifts, chosen[..., None], 1),
+        mask=jnp.arange(near) < upto[:, -1:],
+        near=None,
+    )
 
 
 def carry_over(new: State, old: State) -> State:
@@ -137,7 +194,8 @@ def is_valid(state: State) -> Bool[Array, ""]:
 
     With F the deformation from the reference cell and u the displacements beyond it,
     no unlisted pair can be closer than σ_min(F)·(cutoff + skin) - 2 max|u|.
-    False too after an overflow, or when the cell outgrew the reciprocal box.
+    False too after an overflow, when the cell outgrew the reciprocal box, or when an atom
+    has more neighbours than a narrow topology has room for.
     """
     topology = _require(state)
     deformation = inverse(topology.reference_cell) @ state.cell
@@ -150,7 +208,8 @@ def is_valid(state: State) -> Bool[Array, ""]:
     listed = shrink * (topology.cutoff + topology.skin) - 2 * reach + slack >= topology.cutoff
     lengths = jnp.linalg.norm(state.cell, axis=1) * topology.k_cutoff / (2 * np.pi)
     covered = jnp.all(lengths < jnp.asarray(topology.kgrid, lengths.dtype) + 1) | (topology.k_cutoff == 0)
-    return listed & covered & ~topology.overflow
+    fits = True if topology.near is None else jnp.sum(coordination(state, 2 * ROUNDING)[topology.near + 1 :]) == 0
+    return listed & covered & fits & ~topology.overflow
 
 
 _is_valid = jax.jit(is_valid)
@@ -161,6 +220,23 @@ def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
     topology = _require(state)
     images = topology.shifts.astype(state.cell.dtype) @ state.cell
     return topology.layout.extend(state.positions)[topology.neighbors] + images - state.positions[:, None]
+
+
+def _close(state: State, beyond: float | Array) -> Bool[Array, "atoms slots"]:
+    """Which slots hold a pair closer than the cutoff and so much beyond, Å."""
+    topology = _require(state)
+    return topology.mask & (jnp.sum(edge_vectors(state) ** 2, -1) < (topology.cutoff + beyond) ** 2)
+
+
+@jax.jit
+def coordination(state: State, beyond: float | Float[Array, ""] = 0.0) -> Int[Array, " slots_and_one"]:
+    """How many atoms have 0, 1, 2, ... neighbours within the cutoff and so much beyond, Å."""
+
+    def of(_: None, here: State, beyond: Array) -> Array:
+        count = jnp.sum(_close(here, beyond), 1)
+        return here.topology.layout.total(jnp.bincount(count, length=here.topology.mask.shape[1] + 1))
+
+    return _require(state).layout.evaluate(of, None, state, jnp.asarray(beyond, state.positions.dtype))
 
 
 def layout(state: State) -> Whole | Slabs:

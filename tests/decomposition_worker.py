@@ -16,7 +16,7 @@ from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.response.first import born_charges, energy_forces_stress
 from ferrojax.state import State
-from ferrojax.topology import is_valid, rebuild
+from ferrojax.topology import is_valid, narrow, rebuild
 
 jax.config.update("jax_enable_x64", True)
 FIELD = jnp.array([0.01, -0.02, 0.03])
@@ -80,8 +80,10 @@ def validity() -> dict[str, object]:
     model, params = random_model("fast")
     enthalpy, plain = ferrojax.make_enthalpy(model), prepared("fast")
     state = decompose(plain, jax.devices()[:4])
-    narrow = decompose(plain, jax.devices()[:4], places=3)
-    wider = rebuild(narrow)
+    cramped = decompose(plain, jax.devices()[:4], places=3)
+    wider = rebuild(cramped)
+    near = decompose(narrow(prepared("fast", 1.0)), jax.devices()[:4])
+    crowded = near.replace(topology=near.topology.replace(near=8))
     moved = state.positions.at[7, 1].add(0.11)
     step = 0.37 * plain.cell[2] + np.random.default_rng(5).normal(0, 0.03, plain.positions.shape)
     fresh, stale = (s.replace(positions=s.positions + step) for s in (plain, state))
@@ -91,13 +93,15 @@ def validity() -> dict[str, object]:
     many = observables(enthalpy, params, again)
     compiled = observables._cache_size()
     observables(enthalpy, params, state)
-    states = {"fresh": state, "moved": state.replace(positions=moved), "stale": stale, "again": again, "narrow": narrow, "wider": wider}
+    states = {"fresh": state, "moved": state.replace(positions=moved), "stale": stale, "again": again, "cramped": cramped, "wider": wider}
+    states |= {"near": near, "crowded": crowded, "less_crowded": rebuild(crowded)}
     return {
         "valid": {name: is_valid(s) for name, s in states.items()},
         "moved_home": np.mean([np.isin(a, b).mean() for a, b in zip(*owners)]),
         "recompiled": observables._cache_size() > compiled,
         "migrated": {"alone": observables(enthalpy, params, fresh), "many": many},
         "widened": {"alone": observables(enthalpy, params, plain), "many": observables(enthalpy, params, wider)},
+        "narrow": {"alone": observables(enthalpy, params, plain), "many": observables(enthalpy, params, near)},
     }
 
 

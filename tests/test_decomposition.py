@@ -85,8 +85,13 @@ def test_a_run_across_rebuilds_follows_the_trajectory_of_one_device(more_results
 
 def test_a_stale_or_incomplete_halo_is_flagged_and_a_rebuild_mends_it(results):
     valid = {key.split("/")[-1]: bool(value) for key, value in results.items() if key.startswith("validity/valid/")}
-    assert valid == {"fresh": True, "moved": False, "stale": False, "again": True, "narrow": False, "wider": True}
+    assert valid == {"fresh": True, "moved": False, "stale": False, "again": True, "cramped": False, "wider": True} | {
+        "near": True,
+        "crowded": False,
+        "less_crowded": True,
+    }
     _assert_same(results, "validity/widened")
+    _assert_same(results, "validity/narrow")
 
 
 def test_atoms_that_moved_to_other_slabs_change_owners_but_not_the_order_of_results(results):

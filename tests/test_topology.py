@@ -7,12 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from ase import Atoms
-from random_model import polar_perovskite
+from random_model import polar_perovskite, random_model
 from toy_model import rattled_triclinic
 
+from ferrojax.electrostatics.boundary import Boundary
+from ferrojax.enthalpy import make_enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import apply_strain, from_ase
-from ferrojax.topology import edge_vectors, is_valid, rebuild, reciprocal_box, with_topology
+from ferrojax.topology import edge_vectors, is_valid, narrow, rebuild, reciprocal_box, with_topology, within_cutoff
 
 SKEWED = Atoms("PbTiO", positions=[[0.1, 0.2, 0.3], [1.9, 2.2, 1.7], [7.0, -3.0, 9.5]],
                cell=[[4.0, 0.0, 0.0], [3.6, 3.7, 0.0], [-3.5, 3.2, 3.9]], pbc=True)  # fmt: skip
@@ -111,6 +113,50 @@ def test_overflow_is_flagged_and_rebuild_makes_room():
     assert bool(state.topology.overflow) and not bool(jax.jit(is_valid)(state))
     mended = rebuild(state)
     assert bool(is_valid(mended)) and listed(mended, 5.0) == brute_force(atoms.positions, atoms.cell.array, 5.0)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_evaluation_of_a_narrow_topology_lists_the_pairs_within_the_cutoff(case):
+    atoms, cutoff = CASES[case]
+    state = narrow(with_topology(from_ase(atoms), cutoff, skin=1.5))
+    rng = np.random.default_rng(3)
+    for size in (0.0, 0.05, 0.2):
+        kick = rng.normal(size=state.positions.shape)
+        moved = state.replace(positions=state.positions + size * kick / np.linalg.norm(kick, axis=1, keepdims=True))
+        near = moved.replace(topology=jax.jit(within_cutoff)(moved))
+        slots = state.topology.mask.shape[1]
+        assert bool(is_valid(moved)) and near.topology.mask.shape[1] == min(state.topology.near, slots)
+        assert listed(near, cutoff) == brute_force(np.asarray(moved.positions), atoms.cell.array, cutoff)
+        if state.topology.near < slots:
+            assert listed(near, np.inf) == listed(near, 1.0002 * cutoff)
+    assert state.topology.near < slots or len(atoms) < 3
+
+
+def test_too_many_near_neighbours_are_flagged_and_rebuild_makes_room():
+    atoms = polar_perovskite((2, 2, 2))
+    state = narrow(with_topology(from_ase(atoms), 5.0, skin=2.0))
+    dense = apply_strain(state, -0.1 * jnp.eye(3))  # within the skin, but closer together
+    roomy = dense.replace(topology=dense.topology.replace(near=None))
+    assert bool(is_valid(state)) and bool(is_valid(roomy)) and not bool(jax.jit(is_valid)(dense))
+    again = rebuild(dense)
+    assert bool(is_valid(again)) and again.topology.near > state.topology.near
+    assert rebuild(again.replace(positions=state.positions, cell=state.cell)).topology.near == again.topology.near  # no new shape
+
+
+def test_a_narrow_topology_changes_no_derivative():
+    model, params = random_model("fast")
+    enthalpy, state = make_enthalpy(model, Boundary(("E", "E", "D"))), model.prepare(polar_perovskite(), np.float64, skin=1.5)
+
+    def of(positions, strain, field, state):
+        return enthalpy(params, state.replace(positions=positions), strain, field)
+
+    def everything(state):
+        arguments = (state.positions, 0.01 * jnp.arange(9.0).reshape(3, 3), jnp.array([0.01, -0.02, 0.03]), state)
+        return jax.value_and_grad(of, (0, 1, 2))(*arguments), jax.hessian(of, (0, 1))(*arguments)
+
+    wide, near = (jax.tree.leaves(jax.jit(everything)(s)) for s in (state, narrow(state)))
+    for a, b in zip(wide, near):
+        np.testing.assert_allclose(b, a, rtol=0, atol=1e-11 * float(jnp.abs(a).max()))
 
 
 def test_rebuild_keeps_shapes_and_settings():

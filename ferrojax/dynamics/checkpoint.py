@@ -45,7 +45,7 @@ def gather(progress: Any, state: State | LatticeState) -> tuple[dict[str, np.nda
     if topology is None:
         return arrays, {"keys": keys}
     arrays |= {"positions": np.asarray(topology.reference_positions), "cell": np.asarray(topology.reference_cell)}
-    return arrays, {"keys": keys, "slots": topology.neighbors.shape[1], "kgrid": list(topology.kgrid)}
+    return arrays, {"keys": keys, "slots": topology.neighbors.shape[1], "kgrid": list(topology.kgrid), "near": topology.near}
 
 
 def restore(checkpoint: Checkpoint, template: Any, state: State | LatticeState) -> tuple[Any, State | LatticeState]:
@@ -57,8 +57,9 @@ def restore(checkpoint: Checkpoint, template: Any, state: State | LatticeState) 
     progress = jax.tree.unflatten(jax.tree.structure(template), leaves)
     if state.topology is None:
         return progress, state
-    old, slots = state.topology, checkpoint.meta["slots"]
-    shapes = old.replace(neighbors=np.zeros((len(old.neighbors), slots), np.int32), kgrid=tuple(checkpoint.meta["kgrid"]))
+    old, meta = state.topology, checkpoint.meta
+    neighbors = np.zeros((len(old.neighbors), meta["slots"]), np.int32)
+    shapes = old.replace(neighbors=neighbors, kgrid=tuple(meta["kgrid"]), near=meta["near"])
     positions, cell = (jnp.asarray(checkpoint.arrays[name]) for name in ("positions", "cell"))
     built = rebuild(state.replace(positions=positions, cell=cell, topology=shapes))
     return progress, built

@@ -140,7 +140,7 @@ class Simulation(Section):
     strain: Value | None = None
     boundary: tuple[Literal["E", "D"], Literal["E", "D"], Literal["E", "D"]] = ("E", "E", "E")
     precision: Literal["float32", "float64"] = "float32"
-    skin_A: float = Field(1.0, gt=0)
+    skin_A: float = Field(2.0, gt=0)
     seed: int = Field(0, ge=0)
 
 

@@ -21,12 +21,12 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from ferrojax.dynamics.protocols import Protocol, as_protocol, at
-from ferrojax.dynamics.rollout import BLOWN_UP, RUNNING, STALE, Integrator, Progress, Record, cell_of, rollout, start
+from ferrojax.dynamics.rollout import APPROACHES, BLOWN_UP, RUNNING, STALE, Integrator, Progress, Record, cell_of, rollout, start
 from ferrojax.dynamics.stacking import Stacked, as_stacked, count_of, describe, widen
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
-from ferrojax.topology import is_valid, rebuild
+from ferrojax.topology import is_valid, narrow, rebuild
 
 SEGMENT = 100  # steps in one compiled call, about: a replica that is stale rests for the remainder, so shorter than in a single run
 AXIS = "replicas"
@@ -109,7 +109,7 @@ class _Fleet:
         self.order = np.minimum(np.arange(-(-count // mesh.size) * mesh.size), count - 1)
         self.names = {k: v for k, v in settings.items() if k not in ("params", "state", "key")}
         self.settings = {name: self._place(item) for name, item in settings.items()}
-        self.rebuilds, self.last_rebuild = np.zeros(count, int), np.full(count, -1)
+        self.rebuilds, self.last_rebuild, self.tries = np.zeros(count, int), np.full(count, -1), np.zeros(count, int)
         self.parts: list[list[Record]] = [[] for _ in range(count)]
         self.failures: dict[int, str] = {}
 
@@ -122,6 +122,7 @@ class _Fleet:
             given = self.settings["state"]
             spread = lambda leaf: jnp.broadcast_to(leaf, (self.count, *leaf.shape))  # noqa: E731
             self.state = given if isinstance(given, Stacked) else self._place(Stacked(jax.tree.map(spread, given)))
+        self._narrow()
         self.cells = self.state.tree.cell
         for k in np.flatnonzero(~np.asarray(_valid(self.state.tree))[: self.count]):
             self._rebuild(int(k), _one(self.state.tree, k))
@@ -185,20 +186,28 @@ class _Fleet:
 
     def _mend(self, k: int, step: int) -> None:
         """A new topology for a stale replica, which then goes on."""
-        if self.last_rebuild[k] == step:
+        tries = self.tries[k] + 1 if self.last_rebuild[k] == step else 1
+        if tries > len(APPROACHES):
             skin = self.state.tree.topology.skin
             return self._fail(k, f"at step {step + 1} atoms move farther than the skin of {skin:g} Å allows in one step")
-        self.last_rebuild[k] = step
-        self._rebuild(k, self._current(k))
+        self.last_rebuild[k], self.tries[k] = step, tries
+        self._rebuild(k, self._current(k), APPROACHES[tries - 1])
         return self._judge(k, RUNNING)
 
-    def _rebuild(self, k: int, state: State) -> None:
+    def _narrow(self) -> None:
+        """Evaluations look at the neighbours within the cutoff alone (``topology.narrow``), of as many as any replica needs."""
+        tree = self.state.tree
+        if tree.topology is not None and tree.topology.near is None:
+            self.state = Stacked(narrow(tree))
+
+    def _rebuild(self, k: int, state: State, approach: float = APPROACHES[0]) -> None:
         """Replace the topology of replica k; if it needs more room, so do those of all."""
-        new, old = rebuild(state).topology, self.state.tree.topology
+        new, old = rebuild(state, approach).topology, self.state.tree.topology
+        assert new.near is not None
         slots, kgrid = max(new.mask.shape[-1], old.mask.shape[-1]), tuple(np.maximum(new.kgrid, old.kgrid).tolist())
-        if (slots, kgrid) != (old.mask.shape[-1], old.kgrid):
-            old = widen(old, slots, kgrid)
-        topology = _put(old, k, widen(new, slots, kgrid))
+        if (slots, kgrid, new.near) != (old.mask.shape[-1], old.kgrid, old.near):
+            old = widen(old, slots, kgrid, new.near)
+        topology = _put(old, k, widen(new, slots, kgrid, new.near))
         self.state = Stacked(self.state.tree.replace(topology=topology))
         self.rebuilds[k] += 1
 

@@ -25,7 +25,7 @@ from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.matrix import inverse, square_root
 from ferrojax.state import State
-from ferrojax.topology import is_valid
+from ferrojax.topology import APPROACH, is_valid
 from ferrojax.units import FEMTOSECOND
 
 Integrator = NVE | Langevin | NoseHoover | NPT | LangevinNPT | HybridMonteCarlo | MonteCarlo
@@ -33,6 +33,7 @@ FieldOfTime = Protocol | Callable[[Array], Float[Array, "3"]] | Float[Array, "3"
 
 RUNNING, STALE, BLOWN_UP = 0, 1, 2
 MAX_STEP = 0.5  # Å; an atom that moves farther in one time step is running away
+APPROACHES = (APPROACH, 2 * MAX_STEP)  # Å, of ``rebuild``: where one step brings a whole shell of neighbours within the cutoff, the second
 
 
 class Progress(struct.PyTreeNode):

@@ -20,13 +20,13 @@ from ferrojax.dynamics.describe import checksum, describe
 from ferrojax.dynamics.output import Folder, Output, Place, open_folder
 from ferrojax.dynamics.protocols import Protocol, as_protocol, at
 from ferrojax.dynamics.records import Records
-from ferrojax.dynamics.rollout import BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, cell_of, rollout, start
+from ferrojax.dynamics.rollout import APPROACHES, BLOWN_UP, STALE, FieldOfTime, Integrator, Progress, cell_of, rollout, start
 from ferrojax.effective.lattice import LatticeState
 from ferrojax.enthalpy import Enthalpy
 from ferrojax.errors import FerrojaxError
 from ferrojax.signals import caught_signals
 from ferrojax.state import State
-from ferrojax.topology import is_valid, rebuild
+from ferrojax.topology import is_valid, narrow, rebuild
 
 SEGMENT = 200  # steps in one compiled call, about; then records go to the host
 SEGMENT_SECONDS = 5.0  # of one call at most, about, where a step takes long: a signal is heeded between calls
@@ -72,7 +72,8 @@ def run(
     """Molecular dynamics in an electric field.
 
     Args:
-        state: from ``model.prepare(atoms, skin=1.0)``; its precision is the run's.
+        state: from ``model.prepare(atoms, skin=2.0)``; its precision is the run's. The skin only makes lists last: what lies in
+            it is left out on the device (``topology.narrow``).
         integrator: NVE, Langevin, NoseHoover, NPT or LangevinNPT; its settings may change without recompilation.
         steps: time steps to take.
         key: of the initial momenta and the thermostat's noise; the same key gives the same run.
@@ -102,7 +103,9 @@ def run(
     check_run(state, integrator, steps, every, field, strain, temperature, begun)
     kelvin = _initial_temperature(integrator, key, temperature, progress)
     first = state if progress is None else _at(state, progress, strain, integrator)
-    first = first if first.topology is None or bool(is_valid(first)) else rebuild(first)
+    if first.topology is not None:
+        first = narrow(first) if first.topology.near is None else first
+        first = first if bool(is_valid(first)) else rebuild(first)
 
     def begin() -> Progress:
         return progress if progress is not None else _first(enthalpy, integrator, params, first, field, key, kelvin, strain)
@@ -156,7 +159,7 @@ class _Drive:
 
     def go(self, place: Place, parts: list[Records]) -> Run:
         """Segments until the last step, an error or a signal."""
-        last_rebuild = -1
+        last_rebuild, tries = -1, 0
         place = place._replace(state=_at(place.state, place.progress, self.strain, self.integrator))
         while int(place.progress.step) < self.stop:
             place, new = self._segment(place)
@@ -169,9 +172,11 @@ class _Drive:
                 self._fail(_blown_up(step, self.integrator), place, parts)
             if verdict == STALE:
                 assert isinstance(place.state, State)  # a lattice has no topology to outrun
-                if last_rebuild == step:
+                tries = tries + 1 if last_rebuild == step else 1
+                if tries > len(APPROACHES):
                     self._fail(_outrun(step, place.state), place, parts)
-                place, last_rebuild = place._replace(state=rebuild(place.state), rebuilds=place.rebuilds + 1), step
+                rebuilt = rebuild(place.state, APPROACHES[tries - 1])
+                place, last_rebuild = place._replace(state=rebuilt, rebuilds=place.rebuilds + 1), step
             if self.folder is not None and self.caught:
                 self._stop(place)
         if self.folder is not None:
@@ -256,5 +261,5 @@ def _blown_up(step: int, integrator: Integrator) -> str:
 def _outrun(step: int, state: State) -> str:
     return (
         f"dynamics: at step {step + 1} atoms move farther than the skin of {state.topology.skin:g} Å allows in one step; "
-        "prepare the state with skin=1.0, or use a smaller time step."
+        "prepare the state with skin=2.0, or use a smaller time step."
     )

@@ -15,7 +15,7 @@ from ferrojax.distributed.layout import Whole
 from ferrojax.dynamics.protocols import as_protocol
 from ferrojax.errors import FerrojaxError
 from ferrojax.state import State
-from ferrojax.topology import Topology
+from ferrojax.topology import Topology, narrow
 
 
 class Stacked(struct.PyTreeNode):
@@ -69,11 +69,14 @@ def common_shapes(states: Sequence[State]) -> list[State]:
     slots = max(state.topology.neighbors.shape[1] for state in states)
     boxes = np.array([state.topology.kgrid for state in states]).max(0)
     kgrid = (int(boxes[0]), int(boxes[1]), int(boxes[2]))
-    return [state.replace(topology=widen(state.topology, slots, kgrid)) for state in states]
+    if any(state.topology.near is not None for state in states):
+        states = [narrow(state, state.topology.near or 0) for state in states]
+    near = max((state.topology.near for state in states), key=lambda places: places or 0)
+    return [state.replace(topology=widen(state.topology, slots, kgrid, near)) for state in states]
 
 
-def widen(topology: Topology, slots: int, kgrid: tuple[int, int, int]) -> Topology:
-    """The topology, of one state or stacked, with empty slots added and a larger reciprocal box: the same energy."""
+def widen(topology: Topology, slots: int, kgrid: tuple[int, int, int], near: int | None) -> Topology:
+    """The topology, of one state or stacked, with empty slots and a larger reciprocal box, and places for near pairs: the same energy."""
     missing = slots - topology.mask.shape[-1]
 
     def padded(leaf: Any, axis: int) -> Any:
@@ -82,7 +85,7 @@ def widen(topology: Topology, slots: int, kgrid: tuple[int, int, int]) -> Topolo
         return jnp.pad(leaf, room)
 
     neighbors, shifts, mask = padded(topology.neighbors, -1), padded(topology.shifts, -2), padded(topology.mask, -1)
-    return dataclasses.replace(topology, neighbors=neighbors, shifts=shifts, mask=mask, kgrid=kgrid)
+    return dataclasses.replace(topology, neighbors=neighbors, shifts=shifts, mask=mask, kgrid=kgrid, near=near)
 
 
 def as_stacked(item: Any, dtype: Any) -> Any:

@@ -108,7 +108,7 @@ def relist(point: Point) -> Point:
 def alike(points: Sequence[Point]) -> list[Point]:
     """The points with topologies of one shape, for one compiled function or one batch."""
     states = [point.state for point in points if isinstance(point.state, State)]
-    shapes = {(state.topology.mask.shape, state.topology.kgrid) for state in states}
+    shapes = {(state.topology.mask.shape, state.topology.kgrid, state.topology.near) for state in states}
     return [point.replace(state=state) for point, state in zip(points, common_shapes(states))] if len(shapes) > 1 else list(points)
 
 

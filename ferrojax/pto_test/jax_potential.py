@@ -31,7 +31,7 @@ from ferrojax.pto_test.series import COLUMNS, Frames, trouble
 from ferrojax.shipped import model_folder
 from ferrojax.units import BOLTZMANN, FEMTOSECOND, GPA
 
-SKIN = 1.0  # Å
+SKIN, SKIN_IN_MOTION = 1.0, 2.0  # Å
 STRETCH = 2000  # steps, after which the crystal is looked at
 
 
@@ -109,7 +109,7 @@ class JaxPotential(Potential):
 
     def _prepared(self, atoms: Atoms) -> Any:
         with jax.enable_x64(self.precision == "float64"):
-            return self.model.prepare(atoms, np.dtype(self.precision).type, skin=SKIN, name=atoms.get_chemical_formula())
+            return self.model.prepare(atoms, np.dtype(self.precision).type, skin=SKIN_IN_MOTION, name=atoms.get_chemical_formula())
 
 
 def _key(plan: Plan) -> jax.Array:
