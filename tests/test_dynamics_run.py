@@ -13,6 +13,7 @@ from ferrojax.dynamics.langevin import Langevin
 from ferrojax.dynamics.motion import draw_momenta, kinetic_energy, remove_drift, temperature
 from ferrojax.dynamics.nve import NVE
 from ferrojax.dynamics.output import Output
+from ferrojax.dynamics.protocols import Ramp
 from ferrojax.dynamics.rollout import rollout, start
 from ferrojax.dynamics.run import DynamicsError, run
 from ferrojax.enthalpy import make_enthalpy
@@ -20,6 +21,7 @@ from ferrojax.equilibrium.relax import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.response.first import energy_forces_stress
 from ferrojax.state import from_ase
+from ferrojax.topology import narrow, rebuild
 from ferrojax.units import BOLTZMANN, FEMTOSECOND
 
 MODEL = ToyModel()
@@ -126,6 +128,19 @@ def test_overflow_is_mended(relaxed):
     assert bool(tight.topology.overflow)
     mended, reference = go(tight), go(relaxed)
     np.testing.assert_allclose(mended.records.positions, reference.records.positions, atol=1e-9)
+
+
+def test_a_shell_of_neighbours_that_comes_near_in_one_step_finds_room():
+    crystal = rattled_triclinic()
+    crystal.set_cell(np.eye(3) * 5.35)
+    crystal.set_scaled_positions(np.rint(2 * rattled_triclinic().get_scaled_positions(wrap=False)) / 2)
+    wide = MODEL.prepare(crystal, skin=2.0)  # 18 neighbours within the cutoff of 4.5 Å, eight more at 4.63 Å
+    squeeze = Ramp(np.zeros((3, 3)), -0.06 * np.eye(3), duration=0.01)  # to 4.36 Å in one step
+    ended = go(wide, NVE(dt=0.01), steps=2, temperature=1.0, strain=squeeze, every=1)
+    assert ended.state.topology.near > narrow(wide).topology.near and ended.rebuilds == 2
+    fresh = rebuild(ended.state.replace(topology=wide.topology))
+    energy = ENTHALPY(MODEL.params, fresh, jnp.zeros((3, 3)), jnp.zeros(3))
+    np.testing.assert_allclose(ended.records.potential[-1], energy, rtol=0, atol=1e-9)
 
 
 def test_dipole_has_no_jumps_and_charges_follow_the_field(relaxed):
