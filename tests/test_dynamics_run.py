@@ -200,7 +200,7 @@ def test_a_jumping_atom_stops_the_run(relaxed, tmp_path):
 
 
 def test_no_skin_is_refused_with_the_remedy(relaxed):
-    with pytest.raises(DynamicsError, match=r"skin=1\.0"):
+    with pytest.raises(DynamicsError, match=r"skin=2\.0"):
         go(MODEL.prepare(relaxed, skin=0.0))
 
 
