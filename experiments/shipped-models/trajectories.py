@@ -1,8 +1,9 @@
 """Frames of a model's own dynamics at constant stress, drawn at random, to be labelled and compared with what the model said.
 
     python experiments/shipped-models/trajectories.py pbtio3-v1 experiments/dft-labels/structures/pbtio3-npt.extxyz
+    python experiments/shipped-models/trajectories.py pbtio3-v1 experiments/dft-labels/structures/pbtio3-spot.extxyz --sizes 40
 
-Three cells at 300, 600 and 900 K, three edges free as in the PTO-test (cells this small slip along their planes if they may shear,
+Cells at 300, 600 and 900 K, three edges free as in the PTO-test (cells this small slip along their planes if they may shear,
 as no crystal does). No frame is chosen for what it looks like: a choice of diverse frames would
 measure the tails. Their labels go to dft-labels/labels/, where validate.py reads them; never train on them.
 """
@@ -31,6 +32,7 @@ CELLS = {
     5: (np.eye(3, dtype=int), 4),
     10: (np.diag([1, 1, 2]), 3),
     20: (np.array([[1, 1, 0], [-1, 1, 0], [0, 0, 2]]), 1),
+    40: (2 * np.eye(3, dtype=int), 1),  # larger than any cell of the training: spot checks, an hour of a core each
 }  # atoms: (cell, frames)
 DT, STEPS, EVERY, SKIP = 2.0, 15_000, 100, 2_500
 
@@ -39,11 +41,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=("pbtio3-v1", "batio3-v1"))
     parser.add_argument("output", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="+", choices=CELLS, default=[5, 10, 20], help="atoms (default 5 10 20)")
     options = parser.parse_args()
     relaxed = json.loads((LABELS / f"{options.name.removesuffix('-v1')}-relaxed.json").read_text())
     start = perovskite(relaxed.get("tetragonal", relaxed["cubic"]))
     frames = [
-        frame for k, (cell, count) in enumerate(CELLS.values()) for frame in drawn(options.name, make_supercell(start, cell), count, k)
+        frame
+        for k, (size, (cell, count)) in enumerate(CELLS.items())
+        if size in options.sizes
+        for frame in drawn(options.name, make_supercell(start, cell), count, k)
     ]
     text = io.StringIO()
     ase.io.write(text, frames, format="extxyz")
