@@ -105,6 +105,21 @@ def test_frames_far_apart_are_not_accused():
     assert any("the forces are gradients" in message for message in found(check_work(swapped), "error"))
 
 
+def test_an_error_that_all_files_share_is_not_averaged_away(copper):
+    """Quartic wells, exactly, with frames far apart: the trapezoidal rule errs the same way in each of 24 files."""
+    rng, site = np.random.default_rng(1), copper[0].atoms
+    frames = []
+    for k in range(192):
+        shift, atoms = rng.normal(0, 0.15, (4, 3)), site.copy()
+        atoms.positions += shift
+        energy, forces = 20.0 * (shift**4).sum(), -80.0 * shift**3
+        frames.append(Frame(atoms, energy, forces, dataset="quartic", source=f"file {k % 24}.xyz, frame {k}"))
+    assert np.median([fit_slopes(frames[n::24]).value[0] for n in range(24)]) < 0.75
+    assert [finding.severity for finding in check_work(frames)] == ["info"]
+    swapped = [replace(frame, forces=-frame.forces) for frame in frames]
+    assert any("the forces are gradients" in message for message in found(check_work(swapped), "error"))
+
+
 @pytest.mark.parametrize(("name", "spoil", "message"), SPOILERS, ids=[s[0] for s in SPOILERS])
 @pytest.mark.parametrize("data", ["pbtio3", "copper"])
 def test_wrong_signs_and_units_are_named(name, spoil, message, data, request):

@@ -61,11 +61,15 @@ STRESS_UNITS = {
 
 
 class Slopes(NamedTuple):
-    """Fitted a (forces) and b (stress) with standard errors; NaN where there is no evidence."""
+    """Fitted a (forces) and b (stress) with standard errors; NaN where there is no evidence.
+
+    bias: the share of the error, relative, that the trapezoidal rule makes in all pairs alike.
+    """
 
     value: np.ndarray
     error: np.ndarray
     pairs: int
+    bias: float
     atoms: float = 0.0
     volume: float = 0.0
     stiffness: float = np.nan  # eV/Å²
@@ -101,17 +105,22 @@ def fit_slopes(frames: Sequence[Frame]) -> Slopes | None:
     weight = 1.0 / (pairs.distance**3 + 1e-5)  # the error of the trapezoidal rule is of third order
     value, error = _regression(columns * weight[:, None], change * weight)
     # Anharmonic forces bend all pairs alike, which their scatter does not show.
-    error = np.maximum(error, (FLOOR + CURVATURE * np.median(pairs.distance) ** 2) * np.abs(value))
+    bias = float(FLOOR + CURVATURE * np.median(pairs.distance) ** 2)
+    error = np.maximum(error, bias * np.abs(value))
     first = pairs.frames[0].atoms
-    return Slopes(value, error, len(change), len(first), first.get_volume(), stiffness(pairs))
+    return Slopes(value, error, len(change), bias, len(first), first.get_volume(), stiffness(pairs))
 
 
 def combine(fits: Sequence[Slopes]) -> Slopes:
-    """Median of the groups weighted by their errors, so that a few wrong files do not hide themselves."""
+    """Median of the groups weighted by their errors, so that a few wrong files do not hide themselves.
+
+    Anharmonic wells bend the energy of every group the same way, so that part of the error stays however many there are.
+    """
     values, errors = np.array([f.value for f in fits]), np.array([f.error for f in fits])
     (force, force_error, a), (stress, stress_error, b) = (_weighted_median(values[:, k], errors[:, k]) for k in range(2))
-    pairs = sum(f.pairs for f in fits)
-    return Slopes(np.array([force, stress]), np.array([force_error, stress_error]), pairs, fits[a].atoms, fits[b].volume)
+    pairs, bias = sum(f.pairs for f in fits), fits[a].bias
+    value, error = np.array([force, stress]), np.hypot([force_error, stress_error], [bias * force, fits[b].bias * stress])
+    return Slopes(value, error, pairs, bias, fits[a].atoms, fits[b].volume)
 
 
 def _weighted_median(values: np.ndarray, errors: np.ndarray) -> tuple[float, float, int]:
