@@ -95,13 +95,14 @@ def relative(a: float, b: float) -> float:
     return 100 * abs(b / a - 1)
 
 
-def frames_of_dynamics(subject: Subject, substance: str) -> dict[str, float] | None:
-    """Errors on the labelled frames of the model's own trajectories, if they have been labelled."""
-    file = LABELS / "labels" / f"{substance}-npt.extxyz"
+def frames_of_dynamics(subject: Subject, substance: str, which: str) -> dict[str, float] | None:
+    """Errors on the labelled frames of the model's own trajectories, if they have been labelled: "npt", or "spot" of 40 atoms."""
+    file = LABELS / "labels" / f"{substance}-{which}.extxyz"
     if not file.exists():
         return None
-    errors = evaluate(subject.model, subject.params, subject.info, read_frames(file))
-    return {name: errors[name]["rmse"] for name in ("energy", "forces", "virial")}
+    frames = read_frames(file)
+    errors = evaluate(subject.model, subject.params, subject.info, frames)
+    return {"frames": float(len(frames))} | {name: errors[name]["rmse"] for name in ("energy", "forces", "virial")}
 
 
 def record(substance: str, found: dict[str, Any]) -> None:
@@ -143,6 +144,11 @@ def table(found: dict[str, Any]) -> str:
 
     walk("", found["first_principles"], found["model"])
     lines += ["", "| worst difference | |", "|---|---|"] + [f"| {name} | {value:.3g} |" for name, value in found["differences"].items()]
+    lines += ["", "| its own dynamics, RMSE | energy (meV/atom) | forces (meV/Å) | virial (meV/atom) |", "|---|---|---|---|"]
+    for kind in ("npt_frames", "spot_frames"):
+        if errors := found[kind]:
+            numbers = " | ".join(f"{errors[name]:.3g}" for name in ("energy", "forces", "virial"))
+            lines.append(f"| {errors['frames']:.0f} {kind} | {numbers} |")
     return "\n".join(lines).replace("_", " ") + "\n"
 
 
@@ -157,14 +163,13 @@ def main() -> None:
         subject = Subject(options.model or model_folder(options.name))
         substance = options.name.removesuffix("-v1")
         found = compare(subject, substance)
-        found["npt_frames"] = frames_of_dynamics(subject, substance)
+        found |= {f"{which}_frames": frames_of_dynamics(subject, substance, which) for which in ("npt", "spot")}
     except FerrojaxError as error:
         raise SystemExit(f"{error}") from None
     folder = HERE / options.name if options.model is None else options.model
     write_text(folder / "validation.json", json.dumps(found, indent=1) + "\n")
     write_text(folder / "validation.md", table(found))
     print(table(found))
-    print(found["npt_frames"])
     if options.claims:
         record(substance, found)
 
