@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ferrojax.electrostatics.boundary import Boundary, displacement_energy
 from ferrojax.electrostatics.long_range import choose_method, long_range_energy
 from ferrojax.state import State, apply_strain, field_inside
-from ferrojax.topology import edge_vectors, layout, within_cutoff
+from ferrojax.topology import edge_components, layout, within_cutoff
 
 if TYPE_CHECKING:
     from ferrojax.potential.model import Model
@@ -77,4 +77,4 @@ def dipole(model: Model, flow: Float[Array, "atoms slots"], state: State) -> Flo
     i (t_ij = g_ij - g_ji), so no learned charge multiplies a bare position.
     """
     formal = model.formal_charges(state) @ state.positions
-    return layout(state).total(formal + jnp.einsum("im,imx->x", flow, edge_vectors(state)))
+    return layout(state).total(formal + jnp.stack([jnp.sum(flow * x) for x in edge_components(state)]))

@@ -217,15 +217,22 @@ _is_valid = jax.jit(is_valid)
 
 def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
     """r_ij = R_j + S·cell - R_i for every slot; meaningless where the mask is False."""
+    return jnp.stack(edge_components(state), -1)
+
+
+def edge_components(state: State) -> tuple[Float[Array, "atoms slots"], ...]:
+    """x, y and z of ``edge_vectors``: loops over arrays of three, and products of matrices this thin, take several times as long."""
     topology = _require(state)
-    images = topology.shifts.astype(state.cell.dtype) @ state.cell
-    return topology.layout.extend(state.positions)[topology.neighbors] + images - state.positions[:, None]
+    shifts, others = topology.shifts.astype(state.cell.dtype), topology.layout.extend(state.positions)
+    images = [sum(shifts[..., a] * state.cell[a, x] for a in range(3)) for x in range(3)]
+    x, y, z = (others[:, x][topology.neighbors] + images[x] - state.positions[:, x, None] for x in range(3))
+    return x, y, z
 
 
 def _close(state: State, beyond: float | Array) -> Bool[Array, "atoms slots"]:
     """Which slots hold a pair closer than the cutoff and so much beyond, Å."""
     topology = _require(state)
-    return topology.mask & (jnp.sum(edge_vectors(state) ** 2, -1) < (topology.cutoff + beyond) ** 2)
+    return topology.mask & (sum(x**2 for x in edge_components(state)) < (topology.cutoff + beyond) ** 2)
 
 
 @jax.jit

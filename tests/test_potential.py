@@ -49,13 +49,24 @@ def random_model(name: str, seed: int = 0) -> tuple[Model, dict]:
 
 def test_recurrence_gives_the_sines():
     r = jnp.linspace(0.5, 5.4, 40)
-    expected = np.sqrt(2 / 5.5) * np.sin(np.arange(1, 9) * np.pi * np.asarray(r)[:, None] / 5.5) / np.asarray(r)[:, None]
+    expected = np.sqrt(2 / 5.5) * np.sin(np.arange(1, 9)[:, None] * np.pi * np.asarray(r) / 5.5) / np.asarray(r)
     np.testing.assert_allclose(radial_basis(r, 5.5, 8), expected, atol=1e-12)
 
 
 def test_envelope_has_two_continuous_derivatives_at_the_cutoff():
     for order, f in enumerate([envelope, jax.grad(envelope), jax.grad(jax.grad(envelope))]):
         assert abs(float(f(jnp.array(5.0 - 1e-6), 5.0)) - float(f(jnp.array(5.0 + 1e-6), 5.0))) < 1e-4, order
+
+
+def test_harmonics_are_those_of_e3nn():
+    directions = np.random.default_rng(1).normal(size=(7, 5, 3))
+    directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
+    theirs = e3nn.spherical_harmonics(e3nn.Irreps(IRREPS), jnp.asarray(directions), normalize=False, normalization="component").array
+    np.testing.assert_allclose(angular_basis(components(directions)), np.swapaxes(theirs, 1, 2), atol=1e-12)
+
+
+def components(vectors: np.ndarray) -> tuple[jax.Array, ...]:
+    return tuple(jnp.asarray(vectors[..., k]) for k in range(3))
 
 
 def test_product_table_equals_the_plain_coupling():
@@ -83,18 +94,17 @@ def test_layers_are_equivariant(sign):
     directions = rng.normal(size=(atoms, slots, 3))
     directions /= np.linalg.norm(directions, axis=-1, keepdims=True)
     features = jnp.asarray(rng.normal(size=(atoms, 9, channels)))
-    radial, neighbors = jnp.asarray(rng.normal(size=(atoms, slots, 3))), jnp.asarray(rng.integers(0, atoms, (atoms, slots)))
+    radial, neighbors = jnp.asarray(rng.normal(size=(atoms, 3, slots))), jnp.asarray(rng.integers(0, atoms, (atoms, slots)))
     species = jnp.asarray(rng.integers(0, 2, atoms))
     turned = jnp.einsum("ab,ibk->iak", wigner, features)
-    np.testing.assert_allclose(
-        angular_basis(jnp.asarray(directions @ matrix.T)), angular_basis(jnp.asarray(directions)) @ wigner.T, atol=1e-10
-    )
+    angular, turned_angular = (angular_basis(components(d)) for d in (directions, directions @ matrix.T))
+    np.testing.assert_allclose(turned_angular, np.einsum("ab,ibm->iam", wigner, angular), atol=1e-10)
     product, message = Product(channels, 2), Message(channels, 2)
     params = product.init(jax.random.key(0), features, species)
     before, after = product.apply(params, features, species), product.apply(params, turned, species)
     np.testing.assert_allclose(after, np.einsum("ab,ibk->iak", wigner, before), atol=1e-8)
     embedded = jnp.asarray(rng.normal(size=(atoms, 2)))
-    bonds, turned_bonds = (Bonds(radial, angular_basis(jnp.asarray(d)), neighbors, embedded) for d in (directions, directions @ matrix.T))
+    bonds, turned_bonds = (Bonds(radial, harmonics, neighbors, embedded) for harmonics in (angular, turned_angular))
     params = message.init(jax.random.key(1), features, bonds, species)
     before, after = message.apply(params, features, bonds, species), message.apply(params, turned, turned_bonds, species)
     np.testing.assert_allclose(after, np.einsum("ab,ibk->iak", wigner, before), atol=1e-8)

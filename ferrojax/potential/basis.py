@@ -13,12 +13,13 @@ from jaxtyping import Array, Bool, Float
 IRREPS = "0e + 1o + 2e"  # natural parity: every coupling used has l1 + l2 + l3 even
 SLICES = (slice(0, 1), slice(1, 4), slice(4, 9))
 DEGREES = (0, 1, 2)
+Components = tuple[Float[Array, "*n slots"], ...]  # x, y and z of vectors
 
 
-def safe_length(vectors: Float[Array, "*n 3"], mask: Bool[Array, "*n"]) -> Float[Array, "*n"]:
+def safe_length(vector: Components, mask: Bool[Array, "*n slots"]) -> Float[Array, "*n slots"]:
     """|r|, Å; 1 where masked, so that no derivative of any order is NaN there."""
-    squared = jnp.where(mask, jnp.sum(vectors**2, -1), 1.0)
-    return jnp.sqrt(squared)
+    x, y, z = vector
+    return jnp.sqrt(jnp.where(mask, x * x + y * y + z * z, 1.0))
 
 
 def envelope(distance: Float[Array, "*n"], cutoff: float) -> Float[Array, "*n"]:
@@ -27,19 +28,29 @@ def envelope(distance: Float[Array, "*n"], cutoff: float) -> Float[Array, "*n"]:
     return 1.0 - x**3 * (10.0 - 15.0 * x + 6.0 * x**2)
 
 
-def radial_basis(distance: Float[Array, "*n"], cutoff: float, size: int) -> Float[Array, "*n size"]:
+def radial_basis(distance: Float[Array, "*n slots"], cutoff: float, size: int) -> Float[Array, "*n size slots"]:
     """√(2/r_c) sin(nπr/r_c)/r, n = 1..size: Gasteiger, Groß and Günnemann, ICLR 2020 (arXiv:2003.03123)."""
     angle = distance * (np.pi / cutoff)
     # sin((n+1)x) = 2 cos(x) sin(nx) - sin((n-1)x): two transcendental functions instead of n.
     twice, waves = 2 * jnp.cos(angle), [jnp.zeros_like(angle), jnp.sin(angle)]
     for _ in range(size - 1):
         waves.append(twice * waves[-1] - waves[-2])
-    return math.sqrt(2.0 / cutoff) * jnp.stack(waves[1:], -1) / distance[..., None]
+    scale = math.sqrt(2.0 / cutoff) / distance
+    return jnp.stack([scale * wave for wave in waves[1:]], -2)
 
 
-def angular_basis(directions: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
-    """Real spherical harmonics of a unit vector, l = 0, 1, 2, component-normalised, e3nn order."""
-    return e3nn.spherical_harmonics(e3nn.Irreps(IRREPS), directions, normalize=False, normalization="component").array
+def angular_basis(direction: Components) -> Float[Array, "*n 9 slots"]:
+    """Real spherical harmonics of a unit vector, l = 0, 1, 2, component-normalised, e3nn order.
+
+        1;  √3 (x, y, z);  √15 xz, √15 xy, √5 (y² - ½(x² + z²)), √15 yz, ½√15 (z² - x²)
+
+    Written out: products of matrices as thin as e3nn's take longer on a CPU than all the rest of the bonds.
+    """
+    x, y, z = direction
+    a, b, c = math.sqrt(3.0), math.sqrt(5.0), math.sqrt(15.0)
+    dipoles = [a * x, a * y, a * z]
+    quadrupoles = [c * x * z, c * x * y, b * (y * y - 0.5 * (x * x + z * z)), c * y * z, 0.5 * c * (z * z - x * x)]
+    return jnp.stack([jnp.ones_like(x), *dipoles, *quadrupoles], -2)
 
 
 @cache

@@ -27,15 +27,15 @@ BLOCK, BLOCK_ON_ACCELERATOR = 640, 32768
 class Bonds(NamedTuple):
     """The bonds of all atoms: radial functions, zero on empty slots, spherical harmonics, and what the neighbours' species embed to."""
 
-    radial: Float[Array, "atoms slots radial"]
-    angular: Float[Array, "atoms slots 9"]
+    radial: Float[Array, "atoms radial slots"]
+    angular: Float[Array, "atoms 9 slots"]
     neighbors: Int[Array, "atoms slots"]
     embedded: Float[Array, "all_atoms embedding"]
 
     @property
     def size(self) -> int:
         """Of the radial basis: functions times embedding."""
-        return self.radial.shape[-1] * self.embedded.shape[-1]
+        return self.radial.shape[-2] * self.embedded.shape[-1]
 
     def each(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """function(radial, angular, neighbors, *arrays) of arrays whose first axis is atoms, with the whole radial basis.
@@ -44,8 +44,10 @@ class Bonds(NamedTuple):
         """
 
         def of_block(radial: Array, angular: Array, neighbors: Array, *arrays: Array) -> Array:
-            both = radial[..., :, None] * self.embedded[neighbors][..., None, :]
-            return function(materialize(both.reshape(*neighbors.shape, -1)), angular, neighbors, *arrays)
+            atoms, slots = neighbors.shape
+            embedded = jnp.stack([column[neighbors] for column in self.embedded.T], 1)
+            both = radial[:, :, None] * embedded[:, None]
+            return function(materialize(both.reshape(atoms, -1, slots)), angular, neighbors, *arrays)
 
         return in_blocks(of_block, self.radial, self.angular, self.neighbors, *arrays)
 
@@ -70,7 +72,7 @@ class Density(nn.Module):
         weight = self.param("weight", init, (len(DEGREES), self.elements, basis, self.channels))
 
         def summed(radial, angular, neighbors):
-            return jnp.einsum("iml,imb->ilb", angular, radial) / NEIGHBORS**0.5
+            return jnp.einsum("ilm,ibm->ilb", angular, radial) / NEIGHBORS**0.5
 
         density = bonds.each(summed)
         parts = [jnp.einsum("ilb,ibk->ilk", density[:, SLICES[d]], weight[d][species]) for d in DEGREES]
@@ -148,10 +150,10 @@ class Message(nn.Module):
 
         def received(radial, angular, neighbors, species):
             atoms = len(species)
-            strength = jnp.einsum("imb,ibk->imk", radial, weight[species])
+            strength = jnp.einsum("ibm,ibk->imk", radial, weight[species])
             sent = senders[neighbors] * strength[:, :, None]
             sent = materialize(sent.reshape(len(species), -1, 4 * self.channels))
-            outer = materialize(jnp.einsum("iml,imx->ilx", angular, sent) / NEIGHBORS**0.5).reshape(atoms, 36, self.channels)
+            outer = materialize(jnp.einsum("ilm,imx->ilx", angular, sent) / NEIGHBORS**0.5).reshape(atoms, 36, self.channels)
             total = []
             for degree, (mix, table) in enumerate(zip(mixes, tables)):
                 coupled = jnp.einsum("ipk,pqc->icqk", outer, table)

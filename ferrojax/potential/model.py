@@ -22,7 +22,7 @@ from ferrojax.potential.interaction import Bonds, Density, Message, Product, inv
 from ferrojax.potential.readout import ChargeFlow, Polarizability, SpeciesMLP
 from ferrojax.potential.repulsion import repulsion_energy
 from ferrojax.state import State, from_ase
-from ferrojax.topology import edge_vectors, with_topology
+from ferrojax.topology import edge_components, with_topology
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -81,9 +81,9 @@ class Network(nn.Module):
         size = min(config.embedding, elements)
         embedding = self.param("embedding", nn.initializers.orthogonal(np.sqrt(size)), (elements, size))
         distance = safe_length(vectors, mask)
-        smooth = jnp.where(mask, envelope(distance, config.cutoff), 0.0)[..., None]
+        smooth = jnp.where(mask, envelope(distance, config.cutoff), 0.0)[..., None, :]
         radial = radial_basis(distance, config.cutoff, config.radial) * smooth
-        radial, angular = materialize((radial, angular_basis(vectors / distance[..., None])))
+        radial, angular = materialize((radial, angular_basis(tuple(x / distance for x in vectors))))
         return Bonds(radial, angular, neighbors, embedding[species])
 
     def _update(self, features, species, name):
@@ -108,7 +108,7 @@ class Model:
     def init(self, key: Array) -> Any:
         """Random parameters, float32 (float64 inputs are computed in float64: see terms)."""
         one = jnp.zeros((1, 1), jnp.int32)
-        vectors, mask = jnp.ones((1, 1, 3), jnp.float32), jnp.ones((1, 1), bool)
+        vectors, mask = (jnp.ones((1, 1), jnp.float32),) * 3, jnp.ones((1, 1), bool)
         params = jax.jit(Network(self.config).init)(key, vectors, mask, one, one[0], jnp.ones(1, jnp.float32))
         return jax.tree.map(lambda x: x.astype(jnp.float32), params)
 
@@ -118,8 +118,7 @@ class Model:
         extend, total = topology.layout.extend, topology.layout.total
         params = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)  # also takes numpy arrays, closed over
         species, real = self.species(state), (state.numbers > 0).astype(dtype)
-        vectors = edge_vectors(state)
-        vectors = jnp.where(topology.mask[..., None], vectors, jnp.ones(3, dtype))
+        vectors = tuple(jnp.where(topology.mask, x, 1.0) for x in edge_components(state))
         distance = safe_length(vectors, topology.mask)
         # Pairs in the skin carry nothing; excluding them keeps the repulsion finite-range too.
         mask = topology.mask & (distance < self.config.cutoff)

@@ -69,9 +69,10 @@ class ChargeFlow(nn.Module):
         received = extend(1.0 + sent)
 
         def along(radial, angular, neighbors, species, centre):
-            direction = jnp.einsum("imy,iyq->imq", angular, centre)
-            reach = jnp.einsum("imb,ibq->imq", radial, weight[species])
-            return FLOW_SCALE * jnp.sum(reach * received[neighbors] * direction, -1)
+            direction = jnp.einsum("iqy,iym->iqm", jnp.swapaxes(centre, 1, 2), angular)
+            reach = jnp.einsum("iqb,ibm->iqm", jnp.swapaxes(weight, 1, 2)[species], radial)
+            taken = jnp.swapaxes(received[neighbors], 1, 2)
+            return FLOW_SCALE * jnp.sum(reach * taken * direction, 1)
 
         return bonds.each(along, species, materialize(jnp.concatenate(parts, 1)))
 
