@@ -25,7 +25,10 @@ BLOCK, BLOCK_ON_ACCELERATOR = 640, 32768
 
 
 class Bonds(NamedTuple):
-    """The bonds of all atoms: radial functions, zero on empty slots, spherical harmonics, and what the neighbours' species embed to."""
+    """The bonds of all atoms: radial functions, zero on empty slots, spherical harmonics, and what the neighbours' species embed to.
+
+    Slots come last: the longest axis is what a CPU's vectors run along.
+    """
 
     radial: Float[Array, "atoms radial slots"]
     angular: Float[Array, "atoms 9 slots"]
