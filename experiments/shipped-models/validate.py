@@ -144,11 +144,11 @@ def table(found: dict[str, Any]) -> str:
 
     walk("", found["first_principles"], found["model"])
     lines += ["", "| worst difference | |", "|---|---|"] + [f"| {name} | {value:.3g} |" for name, value in found["differences"].items()]
-    lines += ["", "| its own dynamics, RMSE | energy (meV/atom) | forces (meV/Å) | virial (meV/atom) |", "|---|---|---|---|"]
-    for kind in ("npt_frames", "spot_frames"):
-        if errors := found[kind]:
-            numbers = " | ".join(f"{errors[name]:.3g}" for name in ("energy", "forces", "virial"))
-            lines.append(f"| {errors['frames']:.0f} {kind} | {numbers} |")
+    if kinds := [kind for kind in ("npt_frames", "spot_frames") if found[kind]]:
+        lines += ["", "| its own dynamics, RMSE | energy (meV/atom) | forces (meV/Å) | virial (meV/atom) |", "|---|---|---|---|"]
+        for kind in kinds:
+            numbers = " | ".join(f"{found[kind][name]:.3g}" for name in ("energy", "forces", "virial"))
+            lines.append(f"| {found[kind]['frames']:.0f} {kind} | {numbers} |")
     return "\n".join(lines).replace("_", " ") + "\n"
 
 
