@@ -4,7 +4,7 @@
 
 Writes ferrojax/data/NAME/NAME.extxyz and provenance.json (engine, version, settings, k-points, iterations, CPU time, date of each
 frame), and the number of frames of each kind in its card. What is there already, by structure, is not added again, so it may be
-called as often as labels are finished.
+called as often as labels are finished. Other substances than the one that the name begins with are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(name: str, *queues: str) -> None:
     file, record = folder / f"{name}.extxyz", folder / "provenance.json"
     frames = read_frames(file) if file.exists() else []
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {"settings": {}, "frames": []}
-    labelled = [pair for path in queues for pair in Queue(path).labelled()]
+    labelled = [pair for path in queues for pair in Queue(path).labelled() if substance(pair[0]) == name.split("-")[0]]
     copies = {id(copy) for _, copy in find_duplicates([*frames, *(frame for frame, _ in labelled)])}
     for frame, provenance in labelled:
         if id(frame) not in copies:
@@ -41,7 +41,8 @@ def main(name: str, *queues: str) -> None:
             made["settings"][provenance["settings_hash"]] = provenance["settings"]
             made["frames"].append(row(len(frames) - 1, provenance))
     if not frames:
-        raise FerrojaxError(f"{', '.join(queues)}: no job is finished yet; ferrojax label status says what there is.")
+        wanted = name.split("-")[0]
+        raise FerrojaxError(f"{', '.join(queues)}: no job of {wanted} is finished yet; ferrojax label status says what there is.")
     write_frames(file, frames)
     write_text(record, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     counted = table(frames)
@@ -50,6 +51,11 @@ def main(name: str, *queues: str) -> None:
     if card.exists():
         before, _, after = card.read_text(encoding="utf-8").partition(BEGIN)
         write_text(card, f"{before}{BEGIN}\n{counted}\n{END}{after.partition(END)[2]}")
+
+
+def substance(frame: Frame) -> str:
+    """As in the data sets' names: batio3."""
+    return f"{frame.atoms.symbols.formula.reduce()[0]:metal}".lower()
 
 
 def table(frames: list[Frame]) -> str:
