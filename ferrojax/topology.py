@@ -221,7 +221,7 @@ def edge_vectors(state: State) -> Float[Array, "atoms slots 3"]:
 
 
 def edge_components(state: State) -> tuple[Float[Array, "atoms slots"], ...]:
-    """x, y and z of ``edge_vectors``: loops over arrays of three, and products of matrices this thin, take several times as long."""
+    """x, y and z of ``edge_vectors``, apart: on a CPU the bonds take half the time of arrays whose last axis is three."""
     topology = _require(state)
     shifts, others = topology.shifts.astype(state.cell.dtype), topology.layout.extend(state.positions)
     images = [sum(shifts[..., a] * state.cell[a, x] for a in range(3)) for x in range(3)]

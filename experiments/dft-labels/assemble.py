@@ -27,12 +27,11 @@ DETAILS = {"kpoints": "kpoints", "gap": "gap_eV"}  # where the engine gives them
 
 
 def main(name: str, *queues: str) -> None:
-    folder = DATA / name
-    folder.mkdir(exist_ok=True)
+    folder, wanted = DATA / name, name.split("-")[0]
     file, record = folder / f"{name}.extxyz", folder / "provenance.json"
     frames = read_frames(file) if file.exists() else []
     made: dict[str, Any] = json.loads(record.read_text(encoding="utf-8")) if record.exists() else {"settings": {}, "frames": []}
-    labelled = [pair for path in queues for pair in Queue(path).labelled() if substance(pair[0]) == name.split("-")[0]]
+    labelled = [pair for path in queues for pair in Queue(path).labelled() if substance(pair[0]) == wanted]
     copies = {id(copy) for _, copy in find_duplicates([*frames, *(frame for frame, _ in labelled)])}
     for frame, provenance in labelled:
         if id(frame) not in copies:
@@ -41,8 +40,8 @@ def main(name: str, *queues: str) -> None:
             made["settings"][provenance["settings_hash"]] = provenance["settings"]
             made["frames"].append(row(len(frames) - 1, provenance))
     if not frames:
-        wanted = name.split("-")[0]
         raise FerrojaxError(f"{', '.join(queues)}: no job of {wanted} is finished yet; ferrojax label status says what there is.")
+    folder.mkdir(exist_ok=True)
     write_frames(file, frames)
     write_text(record, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
     counted = table(frames)

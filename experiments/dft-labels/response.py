@@ -1,7 +1,7 @@
 """Symmetric cells for Born charges and ε∞: along the polar distortions and under strain, where linear response is cheap.
 
-    python experiments/dft-labels/response.py PbTiO3 structures/pbtio3-response.extxyz     in experiments/dft-labels
-    ferrojax label add structures/pbtio3-response.extxyz --queue QUEUE --engine espresso --properties born_charges polarizability
+    python experiments/dft-labels/response.py PbTiO3 structures/pbtio3-linear-response.extxyz     in experiments/dft-labels
+    ferrojax label add structures/pbtio3-linear-response.extxyz --queue QUEUE --engine espresso --properties born_charges polarizability
 
 Atoms are moved along the polar displacements of the relaxed tetragonal cell (relax.py), turned to [001], [011] or [111], in cubic and
 tetragonal cells.

@@ -44,7 +44,7 @@ def angular_basis(direction: Components) -> Float[Array, "*n 9 slots"]:
 
         1;  √3 (x, y, z);  √15 xz, √15 xy, √5 (y² - ½(x² + z²)), √15 yz, ½√15 (z² - x²)
 
-    Written out: products of matrices as thin as e3nn's take longer on a CPU than all the rest of the bonds.
+    Written out, since on a CPU e3nn's products of matrices of three columns are the slower way.
     """
     x, y, z = direction
     a, b, c = math.sqrt(3.0), math.sqrt(5.0), math.sqrt(15.0)
