@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ferrojax.data import Frame
@@ -15,7 +16,9 @@ from ferrojax.potential import Model, ModelConfig, load
 from ferrojax.potential.config import PRESETS, usual_charges
 from ferrojax.training.config import PotentialConfig
 from ferrojax.training.sources import build_model
+from ferrojax.units import EPSILON_0
 
+LEVEL = ("params", "Polarizability_0", "level")
 FREE = ("elements", "formal_charges", "preset")  # not settings of the network
 
 
@@ -54,6 +57,7 @@ def inherit_settings(config: PotentialConfig) -> PotentialConfig:
 def starting_point(config: PotentialConfig, frames: list[Frame], seed: int) -> Start:
     """Model and parameters that the section asks for: random ones, or those of ``start_from``.
 
+    A new model polarizes as ``eps_inf`` says in the mean of the frames, so that without labels its electrons are not a silent guess.
     A model to start from keeps its elements, whether the frames have them or not. Elements it does not know
     are added to it: random rows for them, everything else as it was, so what it predicts without them stays the same.
 
@@ -61,7 +65,9 @@ def starting_point(config: PotentialConfig, frames: list[Frame], seed: int) -> S
     """
     if config.start_from is None:
         model = build_model(config, frames)
-        return Start(model, model.init(jax.random.key(seed)))
+        labelled = any(frame.polarizability is not None for frame in frames)
+        note = f"NOTE: no frame labels a polarizability: untrained, that of the model stays near eps_inf = {config.eps_inf:g}"
+        return Start(model, _level_electrons(model, model.init(jax.random.key(seed)), frames), () if labelled else (note,))
     known, params, info = load(config.start_from)
     model = Model(replace(_with_elements(known.config, config, frames), eps_inf=config.eps_inf))
     if model.config.elements != known.config.elements:
@@ -75,6 +81,14 @@ def grow(params: Any, fresh: Any) -> Any:
     """``fresh`` parameters, overwritten by ``params`` where these reach: new elements come last on their axes."""
     old, new = flatten_dict(params), flatten_dict(fresh)
     return unflatten_dict({name: _overwritten(jnp.asarray(new[name]), old[name]) for name in new})
+
+
+def _level_electrons(model: Model, params: Any, frames: list[Frame]) -> Any:
+    """The same atomic polarizability α for every element, so that the frames' mean volume per atom gives ε∞ = 1 + α/(ε0 V)."""
+    volume = np.mean([frame.atoms.cell.volume / len(frame.atoms) for frame in frames])
+    alpha = max((model.config.eps_inf - 1.0) * volume * EPSILON_0, 1e-3)  # softplus reaches no zero
+    flat = flatten_dict(params)
+    return unflatten_dict(flat | {LEVEL: jnp.full_like(flat[LEVEL], np.log(np.expm1(alpha)))})
 
 
 def _overwritten(new: jax.Array, old: Any) -> jax.Array:
