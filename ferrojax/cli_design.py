@@ -29,8 +29,7 @@ def add_command(commands: Any, command: Any) -> None:
 def _design(options: argparse.Namespace) -> None:
     if wants_example(options, "design", "ferrojax.design", "example.yaml"):
         return
-    from rich.console import Console
-
     from ferrojax.design.command import run_design
+    from ferrojax.terminal import terminal
 
-    Console(soft_wrap=True).print(str(run_design(options.config)), highlight=False, markup=False)
+    terminal().print(str(run_design(options.config)))

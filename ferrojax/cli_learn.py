@@ -29,10 +29,8 @@ def add_command(commands: Any, command: Any) -> None:
 def _learn(options: argparse.Namespace) -> None:
     if wants_example(options, "learn", "ferrojax.learning", "example.yaml"):
         return
-    from rich.console import Console
-
     from ferrojax.learning.loop import learn
+    from ferrojax.terminal import terminal
 
     learnt = learn(options.config)
-    text = f"{learnt.stopped}; models in {', '.join(map(str, learnt.members))}"
-    Console(soft_wrap=True).print(text, markup=False, highlight=False)
+    terminal().print(f"{learnt.stopped}; models in {', '.join(map(str, learnt.members))}")

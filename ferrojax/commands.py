@@ -12,13 +12,14 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
+import yaml
 from rich.table import Table
 
 from ferrojax import __version__
 from ferrojax.data import read_frames
 from ferrojax.files import write_text
 from ferrojax.potential import Model, load
+from ferrojax.terminal import terminal
 from ferrojax.training.evaluate import evaluate
 from ferrojax.training.plots import parity_plot
 
@@ -41,7 +42,7 @@ def run_evaluate(path: Path, data: Sequence[Path], output: Path | None, align_en
     if output is not None:
         whole = {"model": str(path), "data": [str(source) for source in data], "align_energies": align_energies, **metrics}
         write_text(output, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
-    console = Console()
+    console = terminal()
     console.print(error_table(metrics))
     for note in metrics["notes"]:
         console.print(f"note: {note}")
@@ -63,7 +64,7 @@ def error_table(metrics: Mapping[str, Any]) -> Table:
 
 def run_info(path: Path | None) -> None:
     """Print versions, devices and precision, or what a model is."""
-    Console().print(_table("environment", environment()) if path is None else _table(str(path), describe(*load(path))))
+    terminal().print(_table("environment", environment()) if path is None else _table(str(path), describe(*load(path))))
 
 
 def environment() -> dict[str, str]:
@@ -88,7 +89,18 @@ def describe(model: Model, params: Any, info: dict[str, Any]) -> dict[str, str]:
         "cutoff": f"{config.cutoff:g} Å",
         "screening ε∞": f"{config.eps_inf:g}",
     }
-    return rows | {key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False) for key, value in info.items()}
+    return rows | {key: _listed(_given(value)) for key, value in info.items()}
+
+
+def _given(value: Any) -> Any:
+    """Without the settings that were left open."""
+    if not isinstance(value, dict):
+        return [_given(item) for item in value] if isinstance(value, list) else value
+    return {key: kept for key, item in value.items() if (kept := _given(item)) not in (None, {}, [])}
+
+
+def _listed(value: Any) -> str:
+    return value if isinstance(value, str) else yaml.safe_dump(value, sort_keys=False, allow_unicode=True).removesuffix("...\n").rstrip()
 
 
 def _table(title: str, rows: dict[str, str]) -> Table:

@@ -160,6 +160,7 @@ def test_info_describes_machine_and_model(saved, capsys):
     described = capsys.readouterr().out
     leaves = jax.tree.leaves(ferrojax.load(saved / "model")[1])
     assert f"{sum(leaf.size for leaf in leaves):,}" in described and "Pb +2" in described and "own" in described
+    assert "null" not in described  # settings left open
 
 
 def test_data_check_reports_a_broken_frame(saved, tmp_path, capsys):

@@ -31,7 +31,8 @@ class Toy(Model):
         switch = jnp.where(topology.mask, inside**3, 0.0)
         pair = species[:, None], species[topology.neighbors]
         energy = jnp.sum(p["energy"][pair] * switch * jnp.exp(-(p["width"][pair] ** 2) * squared))
-        flow = 0.1 * p["flow"][pair] * switch
+        # Between unlike elements: of like ones it would cancel but for rounding, which Adam makes steps of.
+        flow = 0.1 * (p["flow"] - p["flow"].T)[pair] * switch
         charges = (self.formal_charges(state) - jnp.sum(flow, 1)).at[topology.neighbors].add(flow)
         real = (state.numbers > 0).astype(dtype)
         strength = jnp.sum(p["polarizability"][species] * real)

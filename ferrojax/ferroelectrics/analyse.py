@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from ferrojax.ferroelectrics.maps import Maps, born_moments, map_atoms, map_latt
 from ferrojax.ferroelectrics.series import AXES, Series
 from ferrojax.files import replacing, write_csv
 from ferrojax.potential import load
+from ferrojax.terminal import terminal
 
 Mapper = Callable[[Snapshot], Maps]
 
@@ -48,14 +48,14 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
     write_csv(folder / "series.csv", series.rows)
     if series.wall_rows:
         write_csv(folder / "walls.csv", series.wall_rows)
-    console = Console()
-    console.print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"), highlight=False)
+    console = terminal()
+    console.print(summary(series.rows, f"{trajectory}: {len(series.rows)} frames"))
     if series.unfitted:
         share = f"{len(series.unfitted)} of {len(series.rows)} frames"
-        console.print(f"walls could not be fitted in {share}, first at {series.unfitted[0]}", highlight=False)
+        console.print(f"walls could not be fitted in {share}, first at {series.unfitted[0]}")
     if series.fits:
-        console.print(velocities(series), highlight=False)
-    console.print(f"series and maps in {folder}", highlight=False)
+        console.print(velocities(series))
+    console.print(f"series and maps in {folder}")
 
 
 def velocities(series: Series) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ase import Atoms
-from rich.console import Console
 from rich.table import Table
 
 from ferrojax.data import Frame, read_frames
@@ -15,6 +14,7 @@ from ferrojax.data.structure import plain, read_structures
 from ferrojax.labelling.engines import make_engine
 from ferrojax.labelling.export import export
 from ferrojax.labelling.job_queue import Queue
+from ferrojax.terminal import terminal
 
 SHOWN = 10  # failures listed
 
@@ -39,7 +39,7 @@ def run_add(
     added = Queue(queue).add(new, chosen, wanted, priority)
     known = f", {len(new) - added} were there already" if added < len(new) else ""
     known += f", {len(atoms) - len(new)} have labels" if len(new) < len(atoms) else ""
-    _say(f"{queue}: {added} jobs added{known}; data set {chosen.dataset}")
+    terminal().print(f"{queue}: {added} jobs added{known}; data set {chosen.dataset}")
 
 
 def _without(structures: list[Atoms], labelled: list[Frame]) -> list[Atoms]:
@@ -56,7 +56,9 @@ def run_queue(queue: Path, workers: int, limit: int | None, minutes: float | Non
     found = Queue(queue)
     tally = found.run(workers=workers, limit=limit, minutes=minutes, launcher=launcher, progress=True)
     left = found.counts()
-    _say(f"{queue}: {tally['done']} done, {tally['failed']} failed; {left['pending']} pending, {left['running']} running elsewhere")
+    terminal().print(
+        f"{queue}: {tally['done']} done, {tally['failed']} failed; {left['pending']} pending, {left['running']} running elsewhere"
+    )
 
 
 def run_status(queue: Path) -> None:
@@ -67,26 +69,22 @@ def run_status(queue: Path) -> None:
     for state in counts:
         table.add_column(state, justify="right")
     table.add_row(*map(str, counts.values()))
-    Console().print(table)
+    terminal().print(table)
     for id, worker, silence in found.running():
-        _say(f"job {id}: running at {worker}, last heartbeat {silence:.0f} s ago")
+        terminal().print(f"job {id}: running at {worker}, last heartbeat {silence:.0f} s ago")
     failures = found.failures()
     for failure in failures[:SHOWN]:
-        _say(f"job {failure['id']} ({failure['formula']}): {failure.get('error', 'unknown')}")
+        terminal().print(f"job {failure['id']} ({failure['formula']}): {failure.get('error', 'unknown')}")
     if len(failures) > SHOWN:
-        _say(f"and {len(failures) - SHOWN} more failures")
+        terminal().print(f"and {len(failures) - SHOWN} more failures")
 
 
 def run_export(queue: Path, output: Path, dataset: str | None) -> None:
     """Write the finished labels."""
     count = export(Queue(queue), output, dataset)
-    _say(f"{output}: {count} frames; where each comes from is in {output.with_suffix('.json')}")
+    terminal().print(f"{output}: {count} frames; where each comes from is in {output.with_suffix('.json')}")
 
 
 def run_retry(queue: Path) -> None:
     """Make failed jobs pending again."""
-    _say(f"{queue}: {Queue(queue).retry()} failed jobs are pending again")
-
-
-def _say(text: str) -> None:
-    Console(soft_wrap=True).print(text, highlight=False, markup=False)
+    terminal().print(f"{queue}: {Queue(queue).retry()} failed jobs are pending again")

@@ -7,7 +7,6 @@ from pathlib import Path as File
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from ferrojax.data.structure import read_structure
 from ferrojax.effective.lattice import VOIGT_NAMES
@@ -18,6 +17,7 @@ from ferrojax.paths.record import save_switching
 from ferrojax.paths.switching import Switching, switching_barrier
 from ferrojax.potential import load
 from ferrojax.response.command import stress_tensor
+from ferrojax.terminal import terminal
 from ferrojax.units import GPA
 
 
@@ -64,8 +64,8 @@ def run_barrier(
             force_tolerance=force_tolerance,
         )
         save_switching(found, out)
-        console = Console()
+        console = terminal()
         for name, side in (("forward", found.forward), ("backward", found.backward)):
-            console.print(f"{name}: " + str(side).replace("; ", "\n  "), highlight=False)
-        console.print(f"unstable mode {found.saddle.softest()}; {found.path.steps} steps; written to {out}", highlight=False)
+            console.print(f"{name}: " + str(side).replace("; ", "\n  "))
+        console.print(f"unstable mode {found.saddle.softest()}; {found.path.steps} steps; written to {out}")
     return found

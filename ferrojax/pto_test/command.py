@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 import ferrojax
@@ -22,6 +21,7 @@ from ferrojax.pto_test.jax_potential import JaxPotential
 from ferrojax.pto_test.models import Potential
 from ferrojax.pto_test.page import page, zero_kelvin
 from ferrojax.pto_test.stages import STAGES, Bench, difference_energy, results
+from ferrojax.terminal import terminal
 
 FREE = ("temperatures_K", "sizes", "checkpoint_seconds")  # may change when a test goes on: each value has its own files
 
@@ -48,19 +48,19 @@ def run_test(
     Raises FerrojaxError for an unknown stage, a folder with results of another potential or other settings, and phonons or dynamics
     before statics.
     """
-    folder, console = Path(folder), Console(highlight=False, soft_wrap=True)
+    folder, console = Path(folder), terminal()
     for stage in stages:
         if stage not in STAGES:
             raise FerrojaxError(f"pto-test: there is no stage {stage!r}; choose of {', '.join(STAGES)}.")
     _claim(folder, potential, config)
     potential.name = name or potential.name
-    bench = Bench(potential, config, folder, lambda text: console.print(text, markup=False))
+    bench = Bench(potential, config, folder, lambda text: console.print(text))
     for stage in (stage for stage in STAGES if stage in stages):
         bench.run(stage)
     report = make_report(folder, config, potential.name)
     for table in tables(report):
         console.print(table)
-    console.print(f"open {folder / 'report.html'}", markup=False)
+    console.print(f"open {folder / 'report.html'}")
     return report
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from ferrojax import __version__
@@ -26,6 +25,7 @@ from ferrojax.quickstart.fit import PRESET, Fit, fit
 from ferrojax.quickstart.page import page
 from ferrojax.quickstart.statics import ATOMS, REFERENCE, REFERENCE_DIFFERENCE, REFERENCE_POLARIZATION, Statics, relax_phases
 from ferrojax.quickstart.switching import FIELD, TEMPERATURE, Switching, switch
+from ferrojax.terminal import terminal
 
 REPORTS = ("report.html", "report.json", "quickstart.png")
 MODEL = "pbtio3-v1"  # of the package
@@ -74,7 +74,7 @@ def run(
         report["derivatives"] = lines(derivatives)
         _write(folder, report, fitted, statics, switching)
     for line in lines(derivatives):
-        log.console.print(line, markup=False)
+        log.console.print(line)
     log.console.print(f"open {folder / 'report.html'}")
     return report
 
@@ -83,7 +83,7 @@ class Log:
     """Lines with the time since the start; warnings are kept."""
 
     def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+        self.console = terminal()
         self.warnings: list[str] = []
         self.seconds: dict[str, float] = {}
         self._begun = time.monotonic()
@@ -92,19 +92,19 @@ class Log:
     def stage(self, name: str, text: str) -> Iterator[None]:
         """Announce a stage and say how long it took."""
         begun = time.monotonic()
-        self.console.print(f"[bold]\\[{begun - self._begun:6.1f} s] {name}: {text}[/bold]")
+        self.console.print(f"[{begun - self._begun:6.1f} s] {name}: {text}", style="bold")
         yield
         self.seconds[name] = taken = round(time.monotonic() - begun, 1)
-        self.console.print(f"\\[{time.monotonic() - self._begun:6.1f} s] done in {taken:g} s")
+        self.console.print(f"[{time.monotonic() - self._begun:6.1f} s] done in {taken:g} s")
 
     def line(self, text: str) -> None:
         """A line of progress."""
-        self.console.print("           " + text, markup=False)
+        self.console.print("           " + text)
 
     def warn(self, text: str) -> None:
         """A line that cannot be missed, also in the report."""
         self.warnings.append(text)
-        self.console.print(f"WARNING: {text}", style="bold red", markup=False)
+        self.console.print(f"WARNING: {text}", style="bold red")
 
 
 def tables(statics: Statics) -> list[Table]:

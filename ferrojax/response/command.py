@@ -12,7 +12,6 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
-from rich.console import Console
 
 from ferrojax import effective
 from ferrojax.data.structure import read_structure
@@ -27,6 +26,7 @@ from ferrojax.response.born_file import save_born
 from ferrojax.response.first import energy_forces_stress
 from ferrojax.response.record import ResponseTensors
 from ferrojax.response.tensors import response_tensors
+from ferrojax.terminal import terminal
 from ferrojax.units import GPA
 
 SKIN = 1.0  # Å
@@ -57,7 +57,7 @@ def run_relax(
             enthalpy, params, state, field, cell_mask(cell), force_tolerance, 1e-2 * force_tolerance, 2000, held, symmetric, stability=True
         )
         _, forces, tension = energy_forces_stress(enthalpy, params, found.state, jax.numpy.asarray(field, float))
-        Console().print(_report(found, before, np.asarray(tension)), highlight=False)
+        terminal().print(_report(found, before, np.asarray(tension)))
     if output:
         atoms = found.state.to_ase()
         voigt = [float(tension[i, j]) for i, j in VOIGT]
@@ -92,7 +92,7 @@ def run_response(
                 save_born(born, found, state)
     if json:
         found.save(json)
-    Console().print(found.table(), highlight=False)
+    terminal().print(found.table())
 
 
 def cell_mask(word: str) -> bool | np.ndarray:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rich.console import Console
 
 from ferrojax.data.structure import read_structure
 from ferrojax.potential import Model, load
@@ -16,6 +15,7 @@ from ferrojax.response.flexo import flexo_tensors
 from ferrojax.response.phonons import Phonons
 from ferrojax.response.phonopy_files import save_phonopy
 from ferrojax.state import State
+from ferrojax.terminal import terminal
 
 NOISE = 0.01  # THz: below minus this a mode counts as unstable
 
@@ -46,7 +46,7 @@ def run_phonons(
     unstable = f"unstable: {-lowest:.3f}i THz at q = {wave.round(4).tolist()}; follow it with displaced_along"
     lines.append(unstable if lowest < -NOISE else "no unstable mode on the symmetry lines")
     lines.append(f"wrote bands.png, band.yaml, bands.csv, total_dos.dat{', phonopy/' if supercell else ''} to {output}")
-    Console().print("\n".join(lines), highlight=False, soft_wrap=True)
+    terminal().print("\n".join(lines))
 
 
 def run_flexo(structure: Path, model: Path, field: Sequence[float], weights: str, json: Path | None) -> None:
@@ -56,7 +56,7 @@ def run_flexo(structure: Path, model: Path, field: Sequence[float], weights: str
         found = flexo_tensors(network, params, state, np.asarray(field), "equal" if weights == "equal" else "mass")
     if json:
         found.save(json)
-    Console().print(found.table(), highlight=False, soft_wrap=True)
+    terminal().print(found.table())
 
 
 def _prepared(structure: Path, model: Path) -> tuple[Model, dict, State]:

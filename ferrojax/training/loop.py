@@ -39,6 +39,7 @@ class Position:
 
     epoch and batch: whole epochs done and batches of the present one. loss_sum, loss_count: since the last
     row of metrics.csv, of which there are ``rows``. best: lowest validation loss. seconds: time spent.
+    finished: no step is left.
     """
 
     epoch: int = 0
@@ -51,6 +52,7 @@ class Position:
     skipped_in_a_row: int = 0
     rows: int = 0
     best: float | None = None
+    finished: bool = False
 
 
 class Trainer:
@@ -95,7 +97,8 @@ class Trainer:
                 self._report.line(f"resuming from step {self.position.step}, epoch {self.position.epoch}")
             self._metrics = MetricsFile(self.folder / "metrics.csv", self.position.rows)
             state = replicate(state, self.mesh)
-            self._compile(state)
+            if not self.position.finished:
+                self._compile(state)
             self._clock = self._make_clock()
             with caught_signals() as caught:
                 return self._loop(state, caught)
@@ -125,6 +128,7 @@ class Trainer:
                     # Asked anew, as a run resumed at the end of an epoch has taken no step of it.
                     self._validate(state, self._clock.progress(here.step))
         self._validate(state, 1.0)
+        here.finished = True
         self._checkpoint(state)
         self._plot()
         return state
