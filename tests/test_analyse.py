@@ -174,6 +174,17 @@ def test_bad_arguments_are_one_sentence(folder, tmp_path, capsys):
     assert json.dumps(sorted(x.name for x in (tmp_path / "out").iterdir())) == "[]"  # nothing half-written
 
 
+def test_frames_before_a_broken_one_are_kept(folder, capsys):
+    whole = (folder / "run.extxyz").read_text()
+    (folder / "cut.extxyz").write_text(whole[:-200])  # as a run leaves it that was killed while it wrote
+    assert analyse(folder, "cut.extxyz", *BORN) == 2
+    assert "frame 11 cannot be read" in (message := capsys.readouterr().err) and "The 11 frames before are in" in message
+    assert analyse(folder, "run.extxyz", *BORN) == 0
+    for name in ("series.csv", "maps.extxyz"):
+        kept, every = ((folder / f"out-{run}.extxyz" / name).read_text().splitlines() for run in ("cut", "run"))
+        assert kept == every[: len(kept)] and len(kept) == (12 if name == "series.csv" else len(every) // 12 * 11)
+
+
 @pytest.mark.slow  # compiles Born charges of a potential
 def test_a_model_brings_its_own_charges(tmp_path):
     """Near the reference its Born charges there and its dipoles in the frame give the same map."""

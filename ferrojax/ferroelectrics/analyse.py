@@ -33,18 +33,26 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
     """Maps and series of each ``every``-th frame into a folder, and a table of their means on the terminal.
 
     elements: of LAMMPS types, as for ``frames``. maps: a format of FORMATS, or "none".
+
+    Raises FerrojaxError for a frame that cannot be read or mapped, such as the last one of a run that was killed, and if interrupted;
+    of the frames before it everything is written first.
     """
-    snapshots = frames(trajectory, every, elements)
+    snapshots, stopped = frames(trajectory, every, elements), None
     with ExitStack() as stack:
         writer = None
         if maps != "none":
             name, kind = FORMATS[maps]
             writer = stack.enter_context(closing(kind(stack.enter_context(replacing(folder / name)))))
-        for frame in tqdm(snapshots, "frames", frame_count(trajectory, every), unit="", disable=None):
-            here = mapper(frame)
-            series.append(frame, here)
-            if writer is not None:
-                writer.append(frame, here)
+        try:
+            for frame in tqdm(snapshots, "frames", frame_count(trajectory, every), unit="", disable=None):
+                here = mapper(frame)
+                series.append(frame, here)
+                if writer is not None:
+                    writer.append(frame, here)
+        except (FerrojaxError, KeyboardInterrupt) as error:
+            if not series.rows:
+                raise
+            stopped = str(error) or f"{trajectory}: interrupted."
     write_csv(folder / "series.csv", series.rows)
     if series.wall_rows:
         write_csv(folder / "walls.csv", series.wall_rows)
@@ -56,6 +64,8 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
     if series.fits:
         console.print(velocities(series))
     console.print(f"series and maps in {folder}")
+    if stopped is not None:
+        raise FerrojaxError(f"{stopped} The {len(series.rows)} frames before are in {folder}.")
 
 
 def velocities(series: Series) -> str:
