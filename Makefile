@@ -10,7 +10,9 @@ JOBS ?= 2
 
 # One thread per test worker, two workers for two cores; unoptimised machine code, as tests compile much and compute little.
 ONE_THREAD := NPROC=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 XLA_FLAGS="--xla_cpu_multi_thread_eigen=false --xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1 $(XLA_FLAGS)"
-PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
+# What several tests compile is compiled once, also from run to run. XLA's loader of stored programs prints errors that are none: level 3.
+COMPILED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_COMPILATION_CACHE_MAX_SIZE=2000000000 TF_CPP_MIN_LOG_LEVEL=3
+PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 .DEFAULT_GOAL := help
 .PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench notebooks docs docs-serve docs-pages format lock clean
@@ -75,5 +77,5 @@ lock: $(STAMP) ## write requirements.lock from the present .venv
 	$(BIN)/python tools/lock.py > requirements.lock.tmp && mv requirements.lock.tmp requirements.lock
 
 clean: ## remove caches and build products; keeps .venv and runs/
-	rm -rf build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	rm -rf build dist site .pytest_cache .ruff_cache .mypy_cache .hypothesis .jax_cache *.egg-info
 	find ferrojax tests tools benchmarks experiments -name __pycache__ -type d -prune -exec rm -rf {} +
