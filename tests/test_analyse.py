@@ -1,7 +1,9 @@
 """`ferrojax analyse`: the same maps from every format, files that other programs open, lattices, and what is refused."""
 
 import json
+import os
 import re
+import signal
 
 import ase.io
 import h5py
@@ -16,6 +18,7 @@ from ferrojax import cli, effective
 from ferrojax import ferroelectrics as fe
 from ferrojax.dynamics import Langevin, Output, run
 from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.maps import map_atoms
 from ferrojax.units import E_PER_A2
 
 BORN = ("--born", "Pb=3.90", "Ti=7.06", "O=-5.84,-2.56")
@@ -183,6 +186,25 @@ def test_frames_before_a_broken_one_are_kept(folder, capsys):
     for name in ("series.csv", "maps.extxyz"):
         kept, every = ((folder / f"out-{run}.extxyz" / name).read_text().splitlines() for run in ("cut", "run"))
         assert kept == every[: len(kept)] and len(kept) == (12 if name == "series.csv" else len(every) // 12 * 11)
+
+
+def test_a_signal_ends_it_after_a_whole_frame(folder, capsys, monkeypatch):
+    frames = iter(range(100))
+
+    def interrupted(*arguments):
+        if next(frames) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return map_atoms(*arguments)
+
+    assert analyse(folder, "run.extxyz", *BORN) == 0
+    monkeypatch.setattr("ferrojax.ferroelectrics.analyse.map_atoms", interrupted)
+    (folder / "stopped.extxyz").write_text((folder / "run.extxyz").read_text())
+    with pytest.raises(SystemExit) as stop:
+        analyse(folder, "stopped.extxyz", *BORN)
+    assert stop.value.code == 128 + signal.SIGINT and "stopped by a signal after 4 frames" in capsys.readouterr().out
+    for name in ("series.csv", "maps.extxyz"):
+        kept, every = ((folder / f"out-{run}.extxyz" / name).read_text().splitlines() for run in ("stopped", "run"))
+        assert kept == every[: len(kept)] and len(kept) == (5 if name == "series.csv" else len(every) // 12 * 4)
 
 
 @pytest.mark.slow  # compiles Born charges of a potential

@@ -2,8 +2,9 @@
 
     python experiments/shipped-models/validate.py pbtio3-v1 [--model FOLDER] [--claims]
 
-Reads the relaxed cells and the labels of dft-labels/; writes NAME/validation.json and validation.md. Lattice constants and
-energies are those of each one's own relaxed cells; phonons, charges, elastic constants and tilts those of the same structures.
+Reads the relaxed cells and the labels of dft-labels/; writes validation.json and validation.md into NAME/, or into the folder of
+--model. Lattice constants and energies are those of each one's own relaxed cells; phonons, charges, elastic constants and tilts those
+of the same structures.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ from ferrojax.ferroelectrics.maps import Maps, born_moments, map_atoms, map_latt
 from ferrojax.ferroelectrics.series import AXES, Series
 from ferrojax.files import replacing, write_csv
 from ferrojax.potential import load
+from ferrojax.signals import caught_signals
 from ferrojax.terminal import terminal
 
 Mapper = Callable[[Snapshot], Maps]
@@ -34,11 +35,12 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
 
     elements: of LAMMPS types, as for ``frames``. maps: a format of FORMATS, or "none".
 
-    Raises FerrojaxError for a frame that cannot be read or mapped, such as the last one of a run that was killed, and if interrupted;
-    of the frames before it everything is written first.
+    Raises FerrojaxError for a frame that cannot be read or mapped, such as the last one of a run that was killed, and ends the process
+    with status 128 + the signal at SIGTERM or SIGINT; of the frames before everything is written first.
     """
-    snapshots, stopped = frames(trajectory, every, elements), None
+    snapshots, broken = frames(trajectory, every, elements), None
     with ExitStack() as stack:
+        caught = stack.enter_context(caught_signals())
         writer = None
         if maps != "none":
             name, kind = FORMATS[maps]
@@ -49,10 +51,12 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
                 series.append(frame, here)
                 if writer is not None:
                     writer.append(frame, here)
-        except (FerrojaxError, KeyboardInterrupt) as error:
+                if caught:
+                    break
+        except FerrojaxError as error:
             if not series.rows:
                 raise
-            stopped = str(error) or f"{trajectory}: interrupted."
+            broken = str(error)
     write_csv(folder / "series.csv", series.rows)
     if series.wall_rows:
         write_csv(folder / "walls.csv", series.wall_rows)
@@ -64,8 +68,11 @@ def run_analyse(trajectory: Path, every: int, elements: Sequence[str], mapper: M
     if series.fits:
         console.print(velocities(series))
     console.print(f"series and maps in {folder}")
-    if stopped is not None:
-        raise FerrojaxError(f"{stopped} The {len(series.rows)} frames before are in {folder}.")
+    if broken is not None:
+        raise FerrojaxError(f"{broken} The {len(series.rows)} frames before are in {folder}.")
+    if caught:
+        console.print(f"stopped by a signal after {len(series.rows)} frames; the command starts anew if given again")
+        raise SystemExit(128 + caught[0])
 
 
 def velocities(series: Series) -> str:

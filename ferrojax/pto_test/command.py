@@ -54,7 +54,7 @@ def run_test(
             raise FerrojaxError(f"pto-test: there is no stage {stage!r}; choose of {', '.join(STAGES)}.")
     _claim(folder, potential, config)
     potential.name = name or potential.name
-    bench = Bench(potential, config, folder, lambda text: console.print(text))
+    bench = Bench(potential, config, folder, console.print)
     for stage in (stage for stage in STAGES if stage in stages):
         bench.run(stage)
     report = make_report(folder, config, potential.name)

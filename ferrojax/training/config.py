@@ -40,8 +40,8 @@ class DataConfig(Section):
 class PotentialConfig(Section):
     """The model: a preset and changes to it.
 
-    elements: by default those of the data. formal_charges: integer charge of elements, e; usual
-    oxidation states by default. eps_inf: electronic dielectric constant. changes: other settings.
+    elements: by default those of the data. formal_charges: integer charge of elements, e; usual oxidation states by default.
+    eps_inf: electronic dielectric constant, at which a new model also starts to polarize. changes: other settings.
     start_from: folder of a trained model to go on from, relative to the configuration file, or a shipped model's name; it gives
     preset, changes, elements and, unless they are given, eps_inf and formal_charges. Elements it lacks are added to it.
     heads: data sets that get an energy readout of their own, or true for all. head: the one that becomes the model, by default the first.
