@@ -47,7 +47,8 @@ def test_settings_and_elements_come_with_the_model(tmp_path):
     start = starting_point(section, frames_of("PbO"), seed=0)  # fewer elements than the model knows
     model, params, _ = load(tmp_path)
     assert start.model == model
-    assert (start.notes, start.pretrained_on) == ((), ["old", "older"])
+    assert (start.notes, start.provenance["pretrained_on"]) == ((), ["old", "older"])
+    assert start.provenance["earlier"] == {"datasets": ["old"], "pretrained_on": ["older"]}
     jax.tree.map(np.testing.assert_array_equal, start.params, params)
     other = starting_point(inherit_settings(PotentialConfig(start_from=str(tmp_path), eps_inf=7.0)), frames_of("PbO"), seed=0)
     assert other.model.config.eps_inf == 7.0
@@ -87,6 +88,28 @@ def test_added_elements_leave_old_predictions_alone(tmp_path):
     new = terms(start.params, start.model.prepare(atoms, np.float64))
     assert abs(float(new.short_range - after.short_range)) > 1e-3
     assert float(new.charges.sum()) == pytest.approx(-1.0)  # +2 +3 -6
+
+
+@pytest.mark.slow  # compiles a training of the network
+def test_without_energies_the_old_references_stay(tmp_path):
+    """Of a training on polarizabilities alone: nothing else of the model moves, and it still tells energies of its data set."""
+    model, params = tiny(("Ti", "O", "Pb"))
+    known = {"pbtio3-v1": {"Ti": -3.0, "O": -10.0, "Pb": -4.0}}
+    save_model(tmp_path / "old", model, params, {"reference_energies": known, "provenance": {"datasets": ["pbtio3-v1"]}})
+    values = {
+        "data": [{"path": "pbtio3-v1-response", "validation": 0, "max_frames": 2}],
+        "model": {"start_from": str(tmp_path / "old")},
+        "loss": {"weights": {"born_charges": 0}},
+        "optimizer": {"batch_size": 2, "warmup_steps": 1, "rates": {"*": 0.0, "Polarizability_0/*": 1.0}},
+        "stop": {"steps": 2},
+        "output": {"folder": str(tmp_path / "run")},
+    }
+    result = train(values, quiet=True)
+    assert result.info["reference_energies"] == known
+    assert result.info["provenance"]["earlier"] == {"datasets": ["pbtio3-v1"]}
+    before, after = (dict(jax.tree_util.tree_leaves_with_path(tree)) for tree in (params, jax.device_get(result.params)))
+    moved = {jax.tree_util.keystr(path).split("'")[3] for path in before if not np.array_equal(before[path], after[path])}
+    assert moved == {"Polarizability_0"}
 
 
 @pytest.mark.slow  # compiles a training of the network

@@ -78,6 +78,7 @@ def train(config: TrainConfig | str | Path | dict[str, Any], resume: bool = True
     packed = functools.partial(pack, model=start.model, max_buckets=settings.max_buckets, heads=heads)
     train_set = packed(frames.train, references=zeros, weights=frames.weights)
     train_set, references = align_to_model(start.model, initial, train_set, zeros)
+    references = references or start.references  # without energies nothing says that those of an earlier training have moved
     provenance = _provenance(settings, frames, start)
 
     def save_weights(name: str, params: Any, summary: Mapping[str, Any]) -> None:
@@ -152,7 +153,7 @@ def _provenance(settings: TrainConfig, frames: Frames, start: Start) -> dict[str
     chosen = settings.model_dump(exclude={"data": {"__all__": {"path"}}, "model": {"start_from"}, "output": True})
     return {
         "datasets": sorted({f.dataset for f in frames.train}),
-        "pretrained_on": start.pretrained_on,
+        **start.provenance,
         "train_frames": len(frames.train),
         "validation_frames": len(frames.validation),
         "config": chosen,

@@ -24,12 +24,24 @@ FREE = ("elements", "formal_charges", "preset")  # not settings of the network
 
 @dataclass(frozen=True)
 class Start:
-    """Model and first parameters; what to tell the user; the data sets an earlier training of it saw."""
+    """Model and first parameters; what to tell the user; what is known of the model it was before."""
 
     model: Model
     params: Any
     notes: tuple[str, ...] = ()
-    pretrained_on: list[str] = field(default_factory=list)
+    info: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def references(self) -> dict[str, dict[str, float]]:
+        """Reference energies from before, {data set: {element: eV}}."""
+        return self.info.get("reference_energies", {})
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Data sets that trainings before saw, and the provenance of the last of them."""
+        earlier = self.info.get("provenance", {})
+        seen = sorted({*earlier.get("datasets", []), *earlier.get("pretrained_on", [])})
+        return {"pretrained_on": seen} | ({"earlier": earlier} if earlier else {})
 
 
 def inherit_settings(config: PotentialConfig) -> PotentialConfig:
@@ -72,9 +84,7 @@ def starting_point(config: PotentialConfig, frames: list[Frame], seed: int) -> S
     model = Model(replace(_with_elements(known.config, config, frames), eps_inf=config.eps_inf))
     if model.config.elements != known.config.elements:
         params = grow(params, model.init(jax.random.key(seed)))
-    provenance = info.get("provenance", {})
-    seen = sorted({*provenance.get("datasets", []), *provenance.get("pretrained_on", [])})
-    return Start(model, jax.tree.map(jnp.asarray, params), _notes(config, known.config, model.config), seen)
+    return Start(model, jax.tree.map(jnp.asarray, params), _notes(config, known.config, model.config), info)
 
 
 def grow(params: Any, fresh: Any) -> Any:
