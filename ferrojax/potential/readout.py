@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import e3nn_jax as e3nn
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float, Int
 
 from ferrojax.distributed.layout import Whole
@@ -97,3 +99,10 @@ class Polarizability(nn.Module):
         # Q_ab ∝ Σ_m CG(1a, 1b, 2m) T_m, the Cartesian form of an l = 2 component.
         to_cartesian = jnp.asarray(np.asarray(e3nn.clebsch_gordan(1, 1, 2)), features.dtype)
         return mean * jnp.eye(3, dtype=features.dtype) + jnp.einsum("abm,m->ab", to_cartesian, traceless)
+
+
+def set_polarizability(params: Any, alpha: float) -> Any:
+    """Parameters of a model whose atoms of every element have the isotropic polarizability ``alpha`` (e Å²/V) before training."""
+    flat = flatten_dict(params)
+    path = ("params", "Polarizability_0", "level")
+    return unflatten_dict(flat | {path: jnp.full_like(flat[path], np.log(np.expm1(alpha)))})  # the inverse of softplus

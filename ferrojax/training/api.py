@@ -29,7 +29,7 @@ from ferrojax.training.optimizer import init_state
 from ferrojax.training.plots import parity_plot
 from ferrojax.training.report import Progress
 from ferrojax.training.sources import Frames, load_frames
-from ferrojax.training.start import Start, inherit_settings, starting_point
+from ferrojax.training.start import Start, inherit_settings, starting_point, untrained
 from ferrojax.training.zero import align_to_model
 
 FOLDERS = ("checkpoints", "best", "last", "heads")
@@ -89,7 +89,7 @@ def train(config: TrainConfig | str | Path | dict[str, Any], resume: bool = True
     validation = packed(frames.validation, references=references) if frames.validation else None
     trainer = Trainer(settings, start.model, train_set, validation, references, save_weights, quiet)
     _open_folder(folder, settings, resume)  # only now, when nothing is left to refuse
-    for note in start.notes:
+    for note in start.notes + untrained(settings, frames.train):
         Progress(quiet).line(note)
     trainer.run(state)
     return _finish(folder, frames, heads)

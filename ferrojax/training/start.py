@@ -14,11 +14,11 @@ from ferrojax.data import Frame
 from ferrojax.errors import FerrojaxError
 from ferrojax.potential import Model, ModelConfig, load
 from ferrojax.potential.config import PRESETS, usual_charges
-from ferrojax.training.config import PotentialConfig
+from ferrojax.potential.readout import set_polarizability
+from ferrojax.training.config import PotentialConfig, TrainConfig
 from ferrojax.training.sources import build_model
 from ferrojax.units import EPSILON_0
 
-LEVEL = ("params", "Polarizability_0", "level")
 FREE = ("elements", "formal_charges", "preset")  # not settings of the network
 
 
@@ -77,9 +77,7 @@ def starting_point(config: PotentialConfig, frames: list[Frame], seed: int) -> S
     """
     if config.start_from is None:
         model = build_model(config, frames)
-        labelled = any(frame.polarizability is not None for frame in frames)
-        note = f"NOTE: no frame labels a polarizability: untrained, that of the model stays near eps_inf = {config.eps_inf:g}"
-        return Start(model, _level_electrons(model, model.init(jax.random.key(seed)), frames), () if labelled else (note,))
+        return Start(model, _level_electrons(model, model.init(jax.random.key(seed)), frames))
     known, params, info = load(config.start_from)
     model = Model(replace(_with_elements(known.config, config, frames), eps_inf=config.eps_inf))
     if model.config.elements != known.config.elements:
@@ -93,12 +91,18 @@ def grow(params: Any, fresh: Any) -> Any:
     return unflatten_dict({name: _overwritten(jnp.asarray(new[name]), old[name]) for name in new})
 
 
+def untrained(config: TrainConfig, frames: list[Frame]) -> tuple[str, ...]:
+    """What to tell the user of a new model's parts that ``frames``, trained on, say nothing of."""
+    labelled = any(frame.polarizability is not None for frame in frames) and config.loss.settings.weights["polarizability"] > 0
+    if labelled or config.model.start_from is not None:
+        return ()
+    return (f"NOTE: no label trains the polarizability: that of the model stays near eps_inf = {config.model.eps_inf:g}",)
+
+
 def _level_electrons(model: Model, params: Any, frames: list[Frame]) -> Any:
     """The same atomic polarizability α for every element, so that the frames' mean volume per atom gives ε∞ = 1 + α/(ε0 V)."""
     volume = np.mean([frame.atoms.cell.volume / len(frame.atoms) for frame in frames])
-    alpha = max((model.config.eps_inf - 1.0) * volume * EPSILON_0, 1e-3)  # softplus reaches no zero
-    flat = flatten_dict(params)
-    return unflatten_dict(flat | {LEVEL: jnp.full_like(flat[LEVEL], np.log(np.expm1(alpha)))})
+    return set_polarizability(params, max((model.config.eps_inf - 1.0) * volume * EPSILON_0, 1e-3))  # softplus reaches no zero
 
 
 def _overwritten(new: jax.Array, old: Any) -> jax.Array:
