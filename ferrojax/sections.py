@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -28,6 +29,14 @@ def read_section(kind: type[S], source: str | Path | dict[str, Any]) -> tuple[S,
     if isinstance(source, dict):
         return _validated(kind, source, "configuration"), Path()
     path = Path(source)
+    return _validated(kind, read_mapping(path, list(kind.model_fields)), str(path)), path.parent
+
+
+def read_mapping(path: Path, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """What a YAML file says, unchecked. ``keys``: those it should have, for the error.
+
+    Raises FerrojaxError, one sentence, if it cannot be read, or is no mapping.
+    """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -35,8 +44,10 @@ def read_section(kind: type[S], source: str | Path | dict[str, Any]) -> tuple[S,
     except yaml.YAMLError as error:
         raise FerrojaxError(f"{path}: not valid YAML ({' '.join(str(error).split())}); mend it there.") from None
     if not isinstance(values, dict):
-        raise FerrojaxError(f"{path}: not a YAML mapping; it needs the keys {', '.join(kind.model_fields)}.")
-    return _validated(kind, values, str(path)), path.parent
+        raise FerrojaxError(
+            f"{path}: not a YAML mapping; " + (f"it needs the keys {', '.join(keys)}." if keys else "write `key: value` lines.")
+        )
+    return values
 
 
 def _validated(kind: type[S], values: dict[str, Any], name: str) -> S:

@@ -13,7 +13,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from common import read_configuration
 from loop import RUNS, UP, drive, samples
 
 from ferrojax import plotting
@@ -21,11 +20,12 @@ from ferrojax.dynamics.records import Records
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import coercive_field
 from ferrojax.files import write_csv, write_text
+from ferrojax.study import read_study
 from ferrojax.units import E_PER_A2, KV_PER_CM
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     quarter = settings["sweep_ps"] * 1e3 / 2
     time = quarter * settings["until_V_per_A"] / settings["amplitude_V_per_A"]
     branches: list[tuple[np.ndarray, np.ndarray]] = []

@@ -15,15 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ase.io import write as write_ase
-from common import parameters, read_configuration
+from common import parameters
 
 from ferrojax import effective
 from ferrojax.dynamics import Constant, MonteCarlo, Ramp, run
 from ferrojax.files import write_bytes, write_text
+from ferrojax.study import read_study
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     results = {f"dead_layers={d}": quench(settings, d, folder) for d in settings["dead_layers"]}
     write_text(folder / "summary.json", json.dumps({"settings": settings, "films": results}, indent=1) + "\n")
     for name, numbers in results.items():

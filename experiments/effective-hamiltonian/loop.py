@@ -14,20 +14,21 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration
+from common import parameters
 
 from ferrojax import effective, plotting
 from ferrojax.dynamics import Langevin, Output, Triangle, run
 from ferrojax.dynamics.records import Records
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, hysteresis
 from ferrojax.files import write_csv, write_text
+from ferrojax.study import read_study
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 UP = np.array([0.0, 0.0, 1.0])
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     loops: dict[float, list[Hysteresis]] = {}
     for kelvin in settings["temperatures_K"]:
         for seed in settings["seeds"]:

@@ -16,18 +16,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration, store
+from common import parameters, store
 
 from ferrojax import analysis, effective, plotting
 from ferrojax.dynamics import Constant, Langevin, run
 from ferrojax.files import write_text
+from ferrojax.study import read_study
 
 COLUMNS = ("misfit_percent", "temperature_K", "in_plane_small_A", "in_plane_large_A", "out_of_plane_A", "phase")
 ORDER = ("p", "c", "aa", "a", "ac", "r")
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     table = folder / "phases.csv"
     rows = list(csv.DictReader(table.open(newline=""))) if table.exists() else []
     done = {float(row["misfit_percent"]) for row in rows}

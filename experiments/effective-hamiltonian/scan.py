@@ -16,12 +16,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration
+from common import parameters
 
 from ferrojax import analysis, effective
 from ferrojax.dynamics import HybridMonteCarlo, Langevin, MonteCarlo, NoseHoover, run
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_bytes, write_csv, write_text
+from ferrojax.study import read_study
 from ferrojax.units import E_PER_A2
 
 METHODS = {
@@ -34,7 +35,7 @@ COLUMNS = ("temperature_K", "u1_A", "u2_A", "u3_A", "P_C_per_m2", "P_error", "a1
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     rows = scan(settings, folder)
     report(settings, rows, folder)
 

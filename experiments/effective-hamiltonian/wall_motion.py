@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from common import parameters, read_configuration, store
+from common import parameters, store
 
 from ferrojax import effective, plotting
 from ferrojax.dynamics import Constant, Langevin, run
@@ -27,6 +27,7 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.kinetics import Merz, merz
 from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile, track, velocity
 from ferrojax.files import write_text
+from ferrojax.study import read_study
 from ferrojax.units import KV_PER_CM
 
 COLUMNS = ("temperature_K", "field_kV_per_cm", "seed", "speed_m_per_s", "error_m_per_s", "travel_A", "picoseconds")
@@ -35,7 +36,7 @@ FEWEST = 20  # frames of a series
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
     table = folder / "speeds.csv"
     rows = [] if not table.exists() else [{k: float(v) for k, v in row.items()} for row in csv.DictReader(table.open(newline=""))]
     done = {(row["temperature_K"], row["field_kV_per_cm"], row["seed"]) for row in rows}

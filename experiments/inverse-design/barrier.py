@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from common import grid, read_configuration, report, trace_on
+from common import grid, report, trace_on
 from matplotlib.figure import Figure
 from scipy.optimize import brentq
 
 from ferrojax import effective, plotting
 from ferrojax.design import Constraint, Design, Problem, Setting, Structure, Variable, optimise, setting, strain_component
 from ferrojax.paths.space import Point
+from ferrojax.study import read_study
 from ferrojax.units import KV_PER_CM
 
 FREE = (2, 3, 4)  # a film: the substrate holds xx, yy and xy
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
+    jax.config.update("jax_enable_x64", True)
     problem = rotation(settings)
     found = optimise(problem)
     axes = grid(settings)

@@ -1,30 +1,16 @@
-"""What the experiments here share: their command line, and an optimum held against a grid."""
+"""What the experiments here share: an optimum held against a grid, and the report of it."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-import yaml
 from matplotlib.axes import Axes
 
 from ferrojax.design import Design, save
 from ferrojax.files import write_text
-
-
-def read_configuration(about: str | None) -> tuple[dict, Path]:
-    """Settings of the YAML file on the command line, and the folder of its name, which is made. Enables float64."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path, help="YAML file of the experiment")
-    config = parser.parse_args().config
-    folder = config.with_suffix("")
-    folder.mkdir(exist_ok=True)
-    jax.config.update("jax_enable_x64", True)
-    return yaml.safe_load(config.read_text(encoding="utf-8")), folder
 
 
 def grid(settings: dict) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
-from common import grid, read_configuration, report
+from common import grid, report
 from matplotlib.figure import Figure
 
 from ferrojax import plotting
@@ -25,13 +25,15 @@ from ferrojax.equilibrium import relax
 from ferrojax.paths.space import Point
 from ferrojax.potential import load
 from ferrojax.response.bloch import with_images
+from ferrojax.study import read_study
 
 FREE = (2,)  # zz follows; the film keeps the tetragonal axes
 SITES = [(0, 0, 0.094), (0.5, 0.5, 0.556), (0.5, 0.5, 0.978), (0.5, 0, 0.473), (0, 0.5, 0.473)]  # PbTiO3, PBEsol
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
+    jax.config.update("jax_enable_x64", True)
     problem = film(settings, folder.parent)
     found = optimise(problem)
     axes = grid(settings)

@@ -9,20 +9,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from common import grid, read_configuration, report
+from common import grid, report
 from matplotlib.figure import Figure
 
 from ferrojax import effective, plotting
 from ferrojax.design import Constraint, Design, Problem, Structure, layer_thickness, optimise, scan, setting
 from ferrojax.paths.space import Point
+from ferrojax.study import read_study
 
 FREE = (2, 3, 4)  # a film: the substrate holds xx, yy and xy
 
 
 def main() -> None:
-    settings, folder = read_configuration(__doc__)
+    settings, folder = read_study(__doc__)
+    jax.config.update("jax_enable_x64", True)
     problem = superlattice(settings)
     found = optimise(problem, settings["method"])
     axes = grid(settings)

@@ -9,11 +9,9 @@ loops.csv and loops.png. The runs go to runs/, with checkpoints: one that was st
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from ferrojax import plotting
 from ferrojax.dynamics.simulate import pe_loop
@@ -21,19 +19,17 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.hysteresis import Hysteresis
 from ferrojax.ferroelectrics.kinetics import frequency_law
 from ferrojax.files import write_csv, write_text
+from ferrojax.study import read_study
 
 RUNS = Path(__file__).resolve().parents[2] / "runs"
 POINTS = 500  # of a loop in loops.csv
 
 
 def main() -> None:
-    source = Path(sys.argv[1])
-    settings = yaml.safe_load(source.read_text(encoding="utf-8"))
-    folder = source.with_suffix("")
-    folder.mkdir(exist_ok=True)
+    settings, folder = read_study(__doc__)
     loops: dict[float, Hysteresis] = {}
     for period in settings.pop("periods_ps"):
-        place = RUNS / "loops" / source.stem / f"{period:g}ps"
+        place = RUNS / "loops" / folder.name / f"{period:g}ps"
         config = settings | {"loop": settings["loop"] | {"period_ps": period}, "output": settings["output"] | {"folder": str(place)}}
         loops[float(period)] = pe_loop(config)
         report(settings, loops, folder)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import yaml
 from ase import Atoms
 
 from ferrojax import load, make_enthalpy, relax
@@ -17,6 +15,7 @@ from ferrojax.enthalpy import Enthalpy
 from ferrojax.potential import Model
 from ferrojax.shipped import model_folder
 from ferrojax.state import State
+from ferrojax.study import read_study
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -40,11 +39,9 @@ class Potential:
         return found.state.to_ase(), float(found.energy)
 
 
-def read_configuration() -> tuple[dict, Path, Potential]:
-    """Settings of the YAML file on the command line, the folder of its name, and its potential. Enables float64."""
+def read_experiment(about: str | None) -> tuple[dict, Path, Potential]:
+    """Settings of the YAML file on the command line, the folder of its name, and the potential they name. Enables float64."""
     jax.config.update("jax_enable_x64", True)
-    source = Path(sys.argv[1])
-    settings = yaml.safe_load(source.read_text(encoding="utf-8"))
+    settings, folder = read_study(about)
     model, params, _ = load(model_folder(settings["model"], ROOT))
-    potential = Potential(model, params, make_enthalpy(model), settings["force_tolerance_eV_per_A"])
-    return settings, source.with_suffix(""), potential
+    return settings, folder, Potential(model, params, make_enthalpy(model), settings["force_tolerance_eV_per_A"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from common import read_configuration
+from common import read_experiment
 
 from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures
@@ -30,7 +30,7 @@ COLUMNS = ("tilts", "image", "distance_A", "energy_meV_per_cell", "polarization_
 
 
 def main() -> None:
-    settings, folder, potential = read_configuration()
+    settings, folder, potential = read_experiment(__doc__)
     start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
     up, _ = potential.relaxed(start, True)
     ideal = structures.perovskite(settings["formula"], up.cell.lengths(), settings["repeat"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from ase.io import write
-from common import read_configuration
+from common import read_experiment
 
 from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures, texture
@@ -24,7 +24,7 @@ from ferrojax.files import write_text
 
 
 def main() -> None:
-    settings, folder, potential = read_configuration()
+    settings, folder, potential = read_experiment(__doc__)
     formula, (nx, ny, nz) = settings["formula"], settings["cells"]
     upright = np.eye(3)  # the homogeneous crystal keeps right angles, as the textured one does
     start = structures.polarize(structures.perovskite(formula, settings["a_A"]), settings["homogeneous_A"])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
-from common import read_configuration
+from common import read_experiment
 
 from ferrojax import plotting
 from ferrojax.ferroelectrics import local, structures, walls
@@ -23,7 +23,7 @@ from ferrojax.files import write_csv, write_text
 
 
 def main() -> None:
-    settings, folder, potential = read_configuration()
+    settings, folder, potential = read_experiment(__doc__)
     start = structures.polarize(structures.perovskite(settings["formula"], settings["cell_A"]), settings["mode_A"])
     bulk, energy = potential.relaxed(start, True)
     rows, profiles = [], {}
