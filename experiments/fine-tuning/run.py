@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.ticker import FuncFormatter
 from pydantic import Field
 
 from ferrojax import plotting
@@ -171,6 +172,10 @@ def draw(study: Study, curves: dict[str, dict[str, list[float]]], path: Path) ->
         for route, curve in curves.items():
             axes.errorbar(study.sizes, curve["mean"], np.nan_to_num(curve["error"]), marker="o", capsize=2, label=route)
         axes.set(xscale="log", yscale="log", xlabel="first-principles frames", ylabel=f"{study.settings.quantity} RMSE, held out ({unit})")
+        axes.set_xticks(study.sizes, [str(size) for size in study.sizes])
+        axes.xaxis.minorticks_off()
+        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            which(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in "1235" else ""))  # 20, 30, 50, 100 ...
         axes.legend()
         plotting.save(figure, path)
 
