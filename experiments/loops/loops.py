@@ -58,12 +58,11 @@ def samples(period: float, loop: Hysteresis) -> list[tuple]:
 
 
 def numbers(loop: Hysteresis) -> dict[str, float | None]:
-    """Mean over the branches of coercive field and remanence; the loss."""
-    coercive = [abs(field) for field in loop.coercive_field if field is not None]
+    """Half width and half height of the loop; the loss."""
     return {
-        "coercive_field_kV_per_cm": float(np.mean(coercive)) if coercive else None,
-        "remanence_C_per_m2": float(np.mean(np.abs(loop.remanence))),
-        "area_MJ_per_m3": float(loop.area),
+        "coercive_field_kV_per_cm": loop.half_width,
+        "remanence_C_per_m2": loop.remanent,
+        "area_MJ_per_m3": loop.area,
     }
 
 
