@@ -67,7 +67,12 @@ def test_recorded_stress_is_that_of_the_structure(relaxed):
 
 
 @pytest.mark.parametrize(
-    "integrator", [NVE(dt=0.5), Langevin(dt=0.5, temperature=100.0), NoseHoover(dt=0.5, temperature=100.0)], ids=lambda i: type(i).__name__
+    "integrator",
+    [
+        NVE(dt=0.5),
+        *(pytest.param(i, marks=pytest.mark.slow) for i in (Langevin(dt=0.5, temperature=100.0), NoseHoover(dt=0.5, temperature=100.0))),
+    ],
+    ids=lambda i: type(i).__name__,
 )
 def test_strain_protocol_strains_the_cell(relaxed, integrator):
     end_strain = jnp.array([[0.01, 0.004, 0.0], [0.004, -0.006, 0.0], [0.0, 0.0, 0.002]])
@@ -97,7 +102,11 @@ def test_a_strain_protocol_cannot_join_later(relaxed):
         go(first.state, NVE(dt=0.5), 5, every=5, progress=first.progress, strain=Ramp(jnp.zeros((3, 3)), jnp.eye(3) * 0.01, duration=5.0))
 
 
-@pytest.mark.parametrize("integrator", [NPT(dt=1.0), LangevinNPT(dt=1.0), NoseHoover(dt=1.0)], ids=lambda i: type(i).__name__)
+@pytest.mark.parametrize(
+    "integrator",
+    [NPT(dt=1.0), *(pytest.param(i, marks=pytest.mark.slow) for i in (LangevinNPT(dt=1.0), NoseHoover(dt=1.0)))],
+    ids=lambda i: type(i).__name__,
+)
 def test_single_precision_stays_single(integrator):
     state = MODEL.prepare(rattled_triclinic(), dtype=np.float32, skin=1.0, k_tolerance=1e-6)
     end = go(state, integrator, 2, every=2)

@@ -118,7 +118,7 @@ def one_cell(clamp, kelvin, field):
     return [float((weight * m).sum() / weight.sum()) for m in moments]
 
 
-@pytest.mark.parametrize("clamp", ["free", "epitaxial", "fixed"])
+@pytest.mark.parametrize("clamp", ["free", *(pytest.param(clamp, marks=pytest.mark.slow) for clamp in ("epitaxial", "fixed"))])
 def test_monte_carlo_of_one_cell_against_integration(clamp):
     """A single cell has homogeneous strain, its own dipole kernel and all anharmonic terms, in three dimensions."""
     field, kelvin = jnp.array([0.0, 0.0, 0.03]), 600.0

@@ -91,7 +91,9 @@ def directions(seed):
     return tuple(jnp.asarray(0.3 * rng.normal(size=np.shape(x))) for x in (CHARGES, POSITIONS, CELL, DIPOLES))
 
 
-@pytest.mark.parametrize("only", [None, 0, 1, 2, 3], ids=["mixed", "charges", "positions", "cell", "dipoles"])
+@pytest.mark.parametrize(
+    "only", [None, *(pytest.param(i, marks=pytest.mark.slow) for i in range(4))], ids=["mixed", "charges", "positions", "cell", "dipoles"]
+)
 def test_derivatives_up_to_third_order_match_finite_differences(only):
     """Along three different directions a, b, c in (q, R, cell, p): E_a, E_ab and E_abc."""
     a, b, c = (tuple(d * (only in (None, i)) for i, d in enumerate(directions(seed))) for seed in (1, 2, 3))
