@@ -189,7 +189,7 @@ def test_gpaw_files(tmp_path, monkeypatch):
     assert command.environment == {"GPAW_SETUP_PATH": str(tmp_path / "setups")} and command.arguments[1].endswith("gpaw_job.py")
     written = json.loads((tmp_path / "job.json").read_text())
     assert np.array_equal(written["positions"], atoms.positions) and written["kpoints"] == [5, 5, 5]
-    assert written["settings"] == engine.plain_settings() and written["settings"]["cutoff"] == 800
+    assert written["settings"] == engine.plain_settings() and written["settings"]["cutoff"] == 800 and not written["shifted"]
     with pytest.raises(CalculationFailed, match="no label"):
         engine.read(wanted, tmp_path)
     (tmp_path / "label.json").write_text(json.dumps({"error": "KohnShamConvergenceError: did not\nconverge", "versions": {}}))
@@ -202,10 +202,22 @@ def test_gpaw_files(tmp_path, monkeypatch):
     assert label.version == "26.7.0" and label.details["gap"] == 1.8 and np.array_equal(label.values["dipole"], [1, 2, 3])
 
 
+def test_gpaw_mesh_off_gamma_is_another_level_of_theory_and_the_default_keeps_its_name(tmp_path, monkeypatch):
+    (python := tmp_path / "python").write_text("")
+    monkeypatch.setenv("FERROJAX_DFT_PYTHON", str(python))
+    plain, shifted = make_engine("gpaw"), make_engine("gpaw", {"shifted": True, "kpoint_length": 15.0})
+    assert plain.dataset == make_engine("gpaw", {"shifted": False}).dataset == "gpaw-pbesol-c25abcd5"  # of the sets of the package
+    assert plain.dataset != make_engine("gpaw", {"kpoint_length": 15.0}).dataset != shifted.dataset
+    shifted.prepare(job(crystals(1)[0], shifted), tmp_path)
+    written = json.loads((tmp_path / "job.json").read_text())
+    assert written["shifted"] and written["kpoints"] == [4, 4, 4]
+    assert make_engine("gpaw", shifted.plain_settings()).dataset == shifted.dataset
+
+
 def test_documented_settings_are_the_defaults():
     page = Path(__file__).parent.parent / "docs" / "labelling.md"
     shown = yaml.safe_load(page.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0])
-    assert shown == make_engine("gpaw").plain_settings()
+    assert shown == make_engine("gpaw").settings.model_dump(mode="json")
 
 
 def test_launcher_is_no_part_of_the_level_of_theory():

@@ -57,7 +57,7 @@ def calculate(job: dict[str, Any]) -> dict[str, Any]:
     atoms.calc = GPAW(
         mode=PW(settings["cutoff"]),
         xc=settings["xc"],
-        kpts={"size": tuple(job["kpoints"]), "gamma": True},
+        kpts={"size": tuple(job["kpoints"]), "gamma": not job["shifted"]},
         # Of the point group nothing is used: labels of a structure and of its slightly moved copy are made alike, and the
         # Berry phase needs every k-point. ψ(-k) = ψ(k)* spares half of them.
         symmetry={"point_group": False},

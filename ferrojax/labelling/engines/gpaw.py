@@ -25,11 +25,13 @@ LENGTH = 18.5  # Å; 5 k-points for axes of 3.70 to 4.62 Å, 3 for 6.17 to 9.25 
 
 
 class GpawSettings(Section):
-    """Level of theory. cutoff: eV; kpoint_length: see ``kpoints.mesh``; density, eigenstates: GPAW's convergence criteria."""
+    """Level of theory. cutoff: eV; kpoint_length: see ``kpoints.mesh``; shifted: whether the mesh of k-points leaves Γ out;
+    density, eigenstates: GPAW's convergence criteria."""
 
     cutoff: float = Field(800.0, gt=0)
     xc: str = "PBEsol"
     kpoint_length: float = Field(LENGTH, gt=0)
+    shifted: bool = False
     density: float = Field(1e-5, gt=0)
     eigenstates: float = Field(4e-8, gt=0)
     max_iterations: int = Field(150, gt=0)
@@ -42,6 +44,10 @@ class Gpaw(Program):
     provides = ("energy", "forces", "stress", "dipole")
     Settings = GpawSettings
 
+    def plain_settings(self) -> dict[str, Any]:
+        """As of every engine, without ``shifted`` where it is not: labels made before it could be chosen keep their data set."""
+        return {name: value for name, value in super().plain_settings().items() if name != "shifted" or value}
+
     def check(self) -> None:
         """Raises FerrojaxError if there is no environment with GPAW."""
         find_python()
@@ -53,6 +59,7 @@ class Gpaw(Program):
             "positions": job.atoms.positions.tolist(),
             "cell": job.atoms.cell.array.tolist(),
             "kpoints": kpoints.mesh(job.atoms.cell.array, self.settings.kpoint_length),
+            "shifted": self.settings.shifted,
             "properties": list(job.properties),
             "settings": dict(job.settings),
             "log": LOG,
