@@ -32,7 +32,8 @@ dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax 
 quickstart: $(STAMP) ## train on the shipped PbTiO3 data; relax, differentiate, switch the shipped model; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart
 
-test: lint types claims docs ## what CI runs: lint, types, claims, the documentation site and the quick tests
+test: $(STAMP) ## what CI runs: lint, types, claims, the documentation site and the quick tests
+	@$(MAKE) -j$(JOBS) --no-print-directory lint types claims docs
 	$(PYTEST) -m "not slow and not statistical and not gpu"
 
 test-slow: $(STAMP) ## the tests that take minutes each
