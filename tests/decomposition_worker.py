@@ -22,8 +22,8 @@ jax.config.update("jax_enable_x64", True)
 FIELD = jnp.array([0.01, -0.02, 0.03])
 OPEN = ferrojax.Boundary(("E", "E", "D"), (1.0, 2.0, 3.0))
 # Every pair of preset, long range and number of devices; the dipole enters the energy itself at an open boundary.
-CASES = [("fast", "ewald", 2), ("accurate", "mesh", 8)]
-MORE_CASES = [("fast", "mesh", 4), ("fast", "ewald", 8), ("accurate", "mesh", 2), ("accurate", "ewald", 4)]
+CASES = [("accurate", "mesh", 8)]
+MORE_CASES = [("fast", "ewald", 2), ("fast", "mesh", 4), ("fast", "ewald", 8), ("accurate", "mesh", 2), ("accurate", "ewald", 4)]
 
 
 @jax.jit(static_argnums=0)

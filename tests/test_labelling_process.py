@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from processes import gone
 
 from ferrojax.labelling import CalculationFailed, leash
 from ferrojax.labelling.process import Interrupted, run_command
@@ -44,10 +44,4 @@ time.sleep(1000)
     os.kill(calculation, 0)
     worker.send_signal(signal.SIGKILL)
     worker.wait()
-    for _ in range(200):
-        stat = Path(f"/proc/{calculation}/stat")
-        if not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z":
-            break
-        time.sleep(0.05)
-    else:
-        pytest.fail("the calculation lives on")
+    assert gone(calculation)

@@ -16,6 +16,7 @@ import pytest
 from ase.db import connect
 from ase.io import write
 from labelling_teacher import crystals, lennard_jones
+from processes import gone
 
 from ferrojax import cli
 from ferrojax.data import read_frames
@@ -230,16 +231,6 @@ def test_sigterm_hands_the_job_back(tmp_path):
     assert process.wait(30) == 0
     assert queue.counts() == {"pending": 2, "running": 0, "done": 0, "failed": 0}
     assert gone(child)
-
-
-def gone(pid):
-    """Whether a process ends within five seconds; one that nobody has buried counts as ended."""
-    for _ in range(100):
-        state = Path(f"/proc/{pid}/stat")
-        if not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z":
-            return True
-        time.sleep(0.05)
-    return False
 
 
 def test_the_command_line_from_structures_to_labels(tmp_path, capsys):
