@@ -1,5 +1,7 @@
 """One run of the PTO-test at one temperature by ASE: the inertia of its cell, stopping and going on, melting."""
 
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from pto_crystal import REPEAT, Crystal, plan, start
 
 from ferrojax.dynamics.barostat import cell_mass
 from ferrojax.errors import FerrojaxError
-from ferrojax.pto_test import PtoTestConfig
+from ferrojax.pto_test import PtoTestConfig, jax_potential
 from ferrojax.pto_test.ase_run import AseRun, integrator
 from ferrojax.pto_test.jax_potential import cell_period
 from ferrojax.pto_test.models import ModelFailure
@@ -63,3 +65,22 @@ def test_a_soft_crystal_melts(tmp_path):
     with pytest.raises(ModelFailure, match="melted by .* ps: the Lindemann ratio is 0.3") as caught:
         AseRun(start().repeat(REPEAT), Crystal(stiffness=0.02), plan(PtoTestConfig().nvt, steps=2000), tmp_path / "checkpoint.npz").go()
     assert 10 <= len(caught.value.rows) < 1000
+
+
+def test_a_step_is_timed_in_a_run_that_compiles_nothing(monkeypatch):
+    """Runs of 60, 40, 1 and 1 s of which the first two compile: the first always does, the second as its lists grew."""
+    clock, sizes, calls = iter([0, 60, 60, 100, 100, 101, 101, 102]), iter([4, 6, 6, 6]), []
+
+    def fake(*system, progress, **_):
+        calls.append(progress)
+        return SimpleNamespace(state=jnp.zeros(next(sizes)), progress=len(calls))
+
+    monkeypatch.setattr(jax_potential, "run", fake)
+    monkeypatch.setattr(jax_potential.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(jax_potential.JaxPotential, "__init__", lambda self: None)
+    monkeypatch.setattr(jax_potential.JaxPotential, "_prepared", lambda self, atoms: jnp.zeros(4))
+    ours = jax_potential.JaxPotential()
+    ours.enthalpy, ours.params, ours.precision = None, None, "float32"
+    task = plan(PtoTestConfig().npt)
+    assert ours.seconds_per_step(start(), task) == pytest.approx(1 / task.steps)
+    assert calls == [None, 1, 2]

@@ -24,7 +24,7 @@ from ferrojax.files import write_text
 from ferrojax.study import read_study
 
 COLUMNS = ("misfit_percent", "temperature_K", "in_plane_small_A", "in_plane_large_A", "out_of_plane_A", "phase")
-ORDER = ("p", "c", "aa", "a", "ac", "r")
+SHOWN = {"p": "p (0, 0, 0)", "c": "c (0, 0, P)", "aa": "aa (P, P, 0)", "a": "a (P, 0, 0)", "ac": "ac (P, 0, P')", "r": "r (P, P, P')"}
 
 
 def main() -> None:
@@ -82,10 +82,12 @@ def report(settings: dict, rows: list[dict[str, Any]], folder: Path) -> None:
     columns = [[names[m, t] for t in kelvins] for m in misfits]
     found = {f"{m:g}": analysis.transitions(kelvins, column) for m, column in zip(misfits, columns)}
     write_text(folder / "summary.json", json.dumps({"settings": settings, "transitions_on_heating": found}, indent=1) + "\n")
-    present = [name for name in ORDER if any(name in column for column in columns)]
+    present = [label for name, label in SHOWN.items() if any(name in column for column in columns)]
     with plotting.journal():
         figure, axes = plotting.figure()
-        plotting.phase_diagram(axes, np.array(misfits), np.array(kelvins), columns, present)
+        plotting.phase_diagram(
+            axes, np.array(misfits), np.array(kelvins), [[SHOWN[name] for name in column] for column in columns], present
+        )
         axes.set(xlabel="misfit strain (%)", ylabel="T (K)")
         plotting.save(figure, folder / "phases.png")
 
