@@ -15,7 +15,7 @@ COMPILED := JAX_COMPILATION_CACHE_DIR=$(CURDIR)/.jax_cache JAX_COMPILATION_CACHE
 PYTEST := JAX_PLATFORMS=cpu $(ONE_THREAD) $(COMPILED) $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q
 
 .DEFAULT_GOAL := help
-.PHONY: help venv dft quickstart test test-slow test-statistical lint types claims bench notebooks docs docs-serve docs-pages format lock clean
+.PHONY: help venv dft dft-check quickstart test test-slow test-statistical lint types claims bench notebooks docs docs-serve docs-pages format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -26,8 +26,11 @@ $(STAMP): pyproject.toml requirements.lock tools/make_venv.sh
 	@tools/make_venv.sh $(VENV) "$(EXTRAS)"
 	@touch $@
 
-dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax label
-	@tools/make_dft.sh .venv-dft
+dft: ## .venv-dft with GPAW, PBEsol PAW sets and pseudopotentials, for ferrojax label (ELEMENTS="Zr Hf" adds PAW sets)
+	@tools/make_dft.sh .venv-dft $(ELEMENTS)
+
+dft-check: $(STAMP) dft ## label shipped PbTiO3 frames again with GPAW, Born charges with ph.x, and compare
+	JAX_PLATFORMS=cpu $(BIN)/python -m pytest -q -m slow tests/test_labelling_programs.py
 
 quickstart: $(STAMP) ## train on the shipped PbTiO3 data; relax, differentiate, switch the shipped model; writes runs/quickstart/report.html
 	$(BIN)/ferrojax quickstart --minutes $(MINUTES) --output runs/quickstart

@@ -52,6 +52,7 @@ Write the finished labels as extended XYZ, ready to train on, and where each com
 examples:
   ferrojax label export --queue labels.db --out labels.extxyz
   ferrojax label export --queue labels.db --out labels.extxyz --dataset pbtio3-v1
+  ferrojax label export --queue labels.db --out labels.extxyz --only gpaw-pbesol-c25abcd5
 """
 
 RETRY = """\
@@ -59,6 +60,17 @@ Make failed jobs pending again, for instance after mending what made them fail.
 
 examples:
   ferrojax label retry --queue labels.db
+  ferrojax label retry 12 15 --queue labels.db                                these alone; status gives the numbers
+"""
+
+REMOVE = """\
+Remove jobs that are pending or failed, with what is in their scratch folders. A job at which a worker is stays, and so does a
+finished label unless it is named and --finished given.
+
+examples:
+  ferrojax label remove 12 15 --queue labels.db
+  ferrojax label remove --state failed --queue labels.db
+  ferrojax label remove 3 --finished --queue labels.db                        a finished label too
 """
 
 
@@ -96,10 +108,26 @@ def add_command(commands: Any, command: Any) -> None:
     parser = command(actions, "export", "write the finished labels", EXPORT, _export)
     _add_queue(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="extended XYZ; the provenance goes to .json beside it")
-    parser.add_argument("--dataset", metavar="NAME", help="name of the data set (default: engine, functional and settings' hash)")
+    parser.add_argument("--dataset", metavar="NAME", help="name to give the data set (default: engine, functional and settings' hash)")
+    parser.add_argument("--only", metavar="NAME", help="the labels of this data set alone (status names them, if there are several)")
 
+    _add_upkeep(actions, command)
+
+
+def _add_upkeep(actions: Any, command: Any) -> None:
     parser = command(actions, "retry", "make failed jobs pending again", RETRY, _retry)
+    _add_jobs(parser, "their numbers (default: all failed ones)")
     _add_queue(parser)
+
+    parser = command(actions, "remove", "remove pending and failed jobs", REMOVE, _remove)
+    _add_jobs(parser, "their numbers")
+    _add_queue(parser)
+    parser.add_argument("--state", choices=("pending", "failed"), help="all jobs in this state, instead of numbers")
+    parser.add_argument("--finished", action="store_true", help="finished labels among the numbers too")
+
+
+def _add_jobs(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("jobs", type=int, nargs="*", metavar="JOB", help=text)
 
 
 def _add_queue(parser: argparse.ArgumentParser) -> None:
@@ -127,10 +155,16 @@ def _status(options: argparse.Namespace) -> None:
 def _export(options: argparse.Namespace) -> None:
     from ferrojax.labelling.command import run_export
 
-    run_export(options.queue, options.out, options.dataset)
+    run_export(options.queue, options.out, options.dataset, options.only)
 
 
 def _retry(options: argparse.Namespace) -> None:
     from ferrojax.labelling.command import run_retry
 
-    run_retry(options.queue)
+    run_retry(options.queue, options.jobs)
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from ferrojax.labelling.command import run_remove
+
+    run_remove(options.queue, options.jobs, options.state, options.finished)

@@ -72,7 +72,7 @@ def test_vasp_files(tmp_path, monkeypatch):
     assert poscar[5].split() == ["O", "Mg"] and poscar[6].split() == ["2", "1"]
     tags = dict(line.split(" = ") for line in (tmp_path / "INCAR").read_text().splitlines())
     assert (tags["GGA"], tags["LEPSILON"], tags["NCORE"], tags["ENCUT"]) == ("PS", ".TRUE.", "2", "600.0")
-    assert (tmp_path / "KPOINTS").read_text().splitlines()[2:4] == ["Gamma", "6 6 5"]
+    assert (tmp_path / "KPOINTS").read_text().splitlines()[2:] == ["Gamma", "6 6 5", "0 0 0"]
     (tmp_path / "vasprun.xml").write_text(VASPRUN)
     label = engine.read(wanted, tmp_path)
     values = label.values
@@ -117,6 +117,23 @@ def test_abinit_files(tmp_path, monkeypatch):
     assert not engine.read(job(atoms, engine), tmp_path).converged
 
 
+@pytest.mark.parametrize(
+    ("settings", "shift"),
+    [({}, "0.0 0.0 0.0"), ({"shifted": True}, "0.5 0.5 0.5"), ({"more": {"shiftk": "0.5 0.5 0.0"}}, "0.5 0.5 0.0")],
+)
+def test_abinit_mesh_contains_gamma_unless_it_is_shifted(tmp_path, monkeypatch, settings, shift):
+    """Six points and five: ASE's own choice would shift the even ones."""
+    for element in ("Mg", "O"):
+        (tmp_path / f"{element}.psp8").write_text("pseudopotential")
+    monkeypatch.setenv("ABINIT_PP_PATH", str(tmp_path))
+    engine = make_engine("abinit", settings)
+    engine.prepare(job(magnesia(), engine), tmp_path)
+    lines = (tmp_path / "run.abi").read_text().splitlines()
+    meshes = [line for line in lines if line.split()[0] in ("kptopt", "ngkpt", "nshiftk", "shiftk")]
+    assert meshes == ["kptopt 1", "ngkpt 6 6 5", "nshiftk 1", f"shiftk {shift}"]
+    assert (engine.dataset == make_engine("abinit").dataset) == (not settings)
+
+
 def test_espresso_files(tmp_path, monkeypatch):
     for name in ("standard-Mg.upf", "standard-O.upf"):
         (tmp_path / name).write_text("pseudopotential")
@@ -130,6 +147,7 @@ def test_espresso_files(tmp_path, monkeypatch):
     with open(tmp_path / "pw.in") as file:
         names, cards = read_fortran_namelist(file)
     assert (names["system"]["ecutwfc"], names["control"]["pseudo_dir"]) == (60.0, str(tmp_path))
+    assert "input_dft" not in names["system"]  # the functional is that of the pseudopotentials
     assert "6 6 6  1 1 1" in cards and "Mg 24.305 standard-Mg.upf" in cards
     with open(tmp_path / "ph.in") as file:
         assert read_fortran_namelist(file)[0]["inputph"] == {
@@ -159,8 +177,31 @@ def test_espresso_files(tmp_path, monkeypatch):
         engine.read(every, tmp_path)
     (tmp_path / "pw.out").write_text(PWSCF + "     convergence NOT achieved after 100 iterations: stopping\n")
     assert not engine.read(every, tmp_path).converged
-    with pytest.raises(FerrojaxError, match="holds no stringent-Pb.upf"):
+    with pytest.raises(FerrojaxError, match="holds no stringent-Pb.upf; run make dft"):
         engine.prepare(job(crystals(1)[0], engine), tmp_path)
+
+
+def test_espresso_calculates_the_functional_that_it_names(tmp_path, monkeypatch):
+    """Pseudopotentials of make dft are for PBEsol; the settings must name others for another functional."""
+    for name in ("lda-Mg.upf", "lda-O.upf", "standard-O.upf"):
+        (tmp_path / name).write_text("pseudopotential")
+    monkeypatch.setenv("FERROJAX_PSEUDO", str(tmp_path))
+    for settings in ({"xc": "LDA"}, make_engine("espresso").plain_settings() | {"xc": "LDA"}):
+        with pytest.raises(FerrojaxError, match="^espresso: xc is LDA, but the pseudopotentials are for PBEsol; name some for LDA"):
+            make_engine("espresso", settings)
+    with pytest.raises(FerrojaxError, match="the functional B3LYP is not known here; choose PBEsol, PBE, LDA"):
+        make_engine("espresso", {"xc": "B3LYP"})
+    half = make_engine("espresso", {"xc": "LDA", "pseudopotentials": {"Mg": "lda-Mg.upf"}})
+    with pytest.raises(FerrojaxError, match="standard-O.upf is for PBEsol; name one of O for LDA"):
+        half.prepare(job(magnesia(), half), tmp_path)
+    own = {"Mg": "lda-Mg.upf", "O": "lda-O.upf"}
+    for xc, written in (("LDA", "sla+pw+nogx+nogc"), ("PBE", "PBE"), ("PBEsol", "PBESOL")):
+        engine = make_engine("espresso", {"xc": xc, "pseudopotentials": own})
+        engine.prepare(job(magnesia(), engine), tmp_path)
+        with open(tmp_path / "pw.in") as file:
+            assert read_fortran_namelist(file)[0]["system"]["input_dft"] == written
+        assert engine.dataset.startswith(f"espresso-{xc.lower()}-")
+    assert make_engine("espresso").dataset == "espresso-pbesol-64cdb584"  # of the sets of the package
 
 
 def test_a_failed_espresso_job_keeps_its_words_and_not_its_waves(tmp_path, monkeypatch):
@@ -195,6 +236,11 @@ def test_gpaw_files(tmp_path, monkeypatch):
     (tmp_path / "label.json").write_text(json.dumps({"error": "KohnShamConvergenceError: did not\nconverge", "versions": {}}))
     with pytest.raises(CalculationFailed, match="KohnShamConvergenceError: did not converge"):
         engine.read(wanted, tmp_path)
+    for xc, remedy in (("PBEsol", "run make dft ELEMENTS=Zr, then"), ("PBE", "the folder that GPAW_SETUP_PATH names, then")):
+        missing = f'FileNotFoundError: Could not find required PAW dataset file "Zr.{xc}".\n\nYou need to set the GPAW_SETUP_PATH'
+        (tmp_path / "label.json").write_text(json.dumps({"error": missing, "versions": {}}))
+        with pytest.raises(CalculationFailed, match=f"no PAW set of Zr for {xc}; .*{remedy} ferrojax label retry"):
+            make_engine("gpaw", {"xc": xc}).read(wanted, tmp_path)
     found = {"energy": -1.0, "forces": np.eye(5, 3).tolist(), "stress": np.eye(3).tolist(), "dipole": [1.0, 2.0, 3.0], "gap": 1.8}
     found |= {"converged": True, "iterations": 13, "versions": {"gpaw": "26.7.0"}}
     (tmp_path / "label.json").write_text(json.dumps(found))

@@ -1,10 +1,19 @@
 #!/usr/bin/env bash
-# make_dft.sh VENV: GPAW with PBEsol PAW sets and pseudopotentials for Quantum ESPRESSO, in an environment of their own.
+# make_dft.sh VENV [ELEMENT...]: GPAW with PBEsol PAW sets and pseudopotentials for Quantum ESPRESSO, in an environment of their own.
+# PAW sets are made for the elements below and for those named; the pseudopotentials are of all elements.
 # ferrojax never imports them: GPAW and Quantum ESPRESSO are under the GPL and run as processes of their own.
 set -euo pipefail
 venv=$1
-elements="Pb Ba Ti O Sr Ca"
+shift
+elements="Pb Ba Ti O Sr Ca $*"
 packages="libxc-dev libopenblas-dev libfftw3-dev openmpi-bin libopenmpi-dev gcc quantum-espresso"
+
+for element in $elements; do
+  if ! [[ $element =~ ^[A-Z][a-z]?$ ]]; then
+    echo "make dft: '$element' is no element; give symbols with blanks between: make dft ELEMENTS=\"Zr Hf\"" >&2
+    exit 2
+  fi
+done
 
 missing=""
 has_header() { echo "#include <$1>" | "${CC:-gcc}" -I/usr/include/openblas -E -x c - >/dev/null 2>&1; }

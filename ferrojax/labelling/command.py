@@ -11,6 +11,7 @@ from rich.table import Table
 from ferrojax.data import Frame, read_frames
 from ferrojax.data.checks.duplicates import find_duplicates
 from ferrojax.data.structure import plain, read_structures
+from ferrojax.errors import FerrojaxError
 from ferrojax.labelling.engines import make_engine
 from ferrojax.labelling.export import export
 from ferrojax.labelling.job_queue import Queue
@@ -62,7 +63,7 @@ def run_queue(queue: Path, workers: int, limit: int | None, minutes: float | Non
 
 
 def run_status(queue: Path) -> None:
-    """Print how many jobs are in each state, who works on what, and why jobs failed."""
+    """Print how many jobs are in each state, of which data sets if they are several, who works on what, and why jobs failed."""
     found = Queue(queue)
     table = Table(title=str(queue), title_justify="left")
     counts = found.counts()
@@ -70,6 +71,9 @@ def run_status(queue: Path) -> None:
         table.add_column(state, justify="right")
     table.add_row(*map(str, counts.values()))
     terminal().print(table)
+    datasets = found.datasets()
+    if len(datasets) > 1:
+        terminal().print(f"data sets of the finished ones: {', '.join(f'{name} ({count})' for name, count in datasets.items())}")
     for id, worker, silence in found.running():
         terminal().print(f"job {id}: running at {worker}, last heartbeat {silence:.0f} s ago")
     failures = found.failures()
@@ -79,12 +83,23 @@ def run_status(queue: Path) -> None:
         terminal().print(f"and {len(failures) - SHOWN} more failures")
 
 
-def run_export(queue: Path, output: Path, dataset: str | None) -> None:
+def run_export(queue: Path, output: Path, dataset: str | None, only: str | None) -> None:
     """Write the finished labels."""
-    count = export(Queue(queue), output, dataset)
+    count = export(Queue(queue), output, dataset, only)
     terminal().print(f"{output}: {count} frames; where each comes from is in {output.with_suffix('.json')}")
 
 
-def run_retry(queue: Path) -> None:
-    """Make failed jobs pending again."""
-    terminal().print(f"{queue}: {Queue(queue).retry()} failed jobs are pending again")
+def run_retry(queue: Path, jobs: Sequence[int]) -> None:
+    """Make failed jobs pending again, all if none is named."""
+    terminal().print(f"{queue}: {Queue(queue).retry(jobs or None)} failed jobs are pending again")
+
+
+def run_remove(queue: Path, jobs: Sequence[int], state: str | None, finished: bool) -> None:
+    """Remove the named jobs, or all in a state; finished labels among the named ones only if so asked.
+
+    Raises FerrojaxError if neither or both are given, and as ``Queue.remove``.
+    """
+    if bool(jobs) == bool(state):
+        raise FerrojaxError(f"{queue}: nothing is removed; give either the numbers of jobs or --state.")
+    states = (state,) if state else ("pending", "failed", "done") if finished else ("pending", "failed")
+    terminal().print(f"{queue}: {Queue(queue).remove(jobs or None, states)} jobs removed")

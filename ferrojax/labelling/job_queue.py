@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from collections import Counter
@@ -19,21 +20,12 @@ from ferrojax.errors import FerrojaxError
 from ferrojax.labelling.claims import Worker, is_dead
 from ferrojax.labelling.engines.base import Engine
 from ferrojax.labelling.job import DEFAULT_PROPERTIES, Job, Label, check_properties
-from ferrojax.labelling.rows import bare, job_data, labelled_atoms, to_frame, to_job
+from ferrojax.labelling.jobs_table import TABLE, choose, count_finished, delete
+from ferrojax.labelling.rows import bare, job_data, labelled_atoms, to_frame, to_job, unframed
 
 STATES = ("pending", "running", "done", "failed")
 MAX_ATTEMPTS = 3  # workers that may die over one job before it is given up
 CHUNK = 500  # jobs added in one transaction
-
-# The order of work is kept beside ASE's tables: SQLite's transactions make each change of state atomic between processes
-# and hosts, and undo one that a kill cut short. ASE's own lock files would stay behind.
-TABLE = """CREATE TABLE IF NOT EXISTS jobs (
-    id INTEGER PRIMARY KEY,     -- of the row in ASE's table
-    key TEXT UNIQUE NOT NULL,
-    state TEXT NOT NULL,
-    priority INTEGER NOT NULL,
-    attempts INTEGER NOT NULL,
-    worker TEXT, host TEXT, pid INTEGER, heartbeat REAL)"""
 
 
 @dataclass(frozen=True)
@@ -63,6 +55,10 @@ class Queue:
     def scratch(self) -> Path:
         """Folder of the calculations under way, and of the failed ones."""
         return self.path.with_suffix(".scratch")
+
+    def folder(self, key: str) -> Path:
+        """Scratch folder of the job with this key."""
+        return self.scratch / key[:16]
 
     def add(
         self, structures: Iterable[Atoms | Frame], engine: Engine, properties: Sequence[str] = DEFAULT_PROPERTIES, priority: int = 0
@@ -126,20 +122,46 @@ class Queue:
                 connection.execute("UPDATE jobs SET attempts = attempts - 1 WHERE id = ?", (claim.id,))
                 self._set(connection, claim.id, "pending")
 
-    def retry(self) -> int:
-        """Make the failed jobs pending again; returns how many."""
+    def retry(self, ids: Iterable[int] | None = None) -> int:
+        """Make failed jobs pending again, all or those of these numbers; returns how many.
+
+        Raises FerrojaxError, and nothing is changed, for a number whose job is not failed.
+        """
         with self._opened() as connection:
-            ids = [row[0] for row in connection.execute("SELECT id FROM jobs WHERE state = 'failed'")]
-            for id in ids:
+            chosen = choose(connection, self.path, ids, ("failed",))
+            for id in chosen:
                 connection.execute("UPDATE jobs SET attempts = 0 WHERE id = ?", (id,))
                 self._set(connection, id, "pending")
-            return len(ids)
+            return len(chosen)
+
+    def remove(self, ids: Iterable[int] | None, states: Sequence[str] = ("pending", "failed")) -> int:
+        """Remove the jobs of these numbers, with their scratch folders, or all in the given states; returns how many.
+
+        Raises FerrojaxError, and nothing is removed, for a number whose job is in another state.
+        """
+        with self._opened() as connection:
+            self._release_dead(connection, Worker.here())
+            chosen = choose(connection, self.path, ids, states)
+            delete(connection, chosen)
+            for key in chosen.values():
+                shutil.rmtree(self.folder(key), ignore_errors=True)
+            return len(chosen)
 
     def counts(self) -> dict[str, int]:
         """Number of jobs in each state."""
         with self._opened() as connection:
             found = Counter(dict(connection.execute("SELECT state, count(*) FROM jobs GROUP BY state").fetchall()))
         return {state: found[state] for state in STATES}
+
+    def states(self) -> dict[str, str]:
+        """State of each job, by its key."""
+        with self._opened() as connection:
+            return dict(connection.execute("SELECT key, state FROM jobs").fetchall())
+
+    def datasets(self) -> dict[str, int]:
+        """Number of finished labels of each data set."""
+        with self._opened() as connection:
+            return count_finished(connection)
 
     def running(self) -> list[tuple[int, str, float]]:
         """Id, worker and seconds since the last heartbeat of each running job."""
@@ -152,10 +174,10 @@ class Queue:
         return [frame for frame, _ in self.labelled()]
 
     def labelled(self) -> list[tuple[Frame, dict[str, Any]]]:
-        """All finished labels, each with its provenance."""
+        """All finished labels, each with its provenance, and with the labels that a frame does not hold: ``force_constants``."""
         with self._opened():
             rows = list(self._database.select(state="done", sort="id"))
-        return [(to_frame(row, f"{self.path.name}, job {row.id}"), dict(row.data["provenance"])) for row in rows]
+        return [(to_frame(row, f"{self.path.name}, job {row.id}"), {**row.data["provenance"], **unframed(row)}) for row in rows]
 
     def failures(self) -> list[dict[str, Any]]:
         """Id, formula and provenance, the job's key and the reason (``error``) among it, of each failed job."""

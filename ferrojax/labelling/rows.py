@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
-from ferrojax.data.frame import Frame, require_valid
+from ferrojax.data.frame import LABELS, Frame, require_valid
 from ferrojax.data.structure import plain
 from ferrojax.labelling.job import Job, Label
 
@@ -63,3 +63,8 @@ def to_frame(row: Any, source: str) -> Frame:
         values["stress"] = voigt_6_to_full_3x3_stress(np.asarray(values["stress"]))
     atoms.info = dict(row.data["info"])
     return Label(values, "").frame(atoms, row.dataset, source)
+
+
+def unframed(row: Any) -> dict[str, Any]:
+    """The labels of a row that a frame does not hold: ``force_constants``, [3N, 3N], eV/Å²."""
+    return {name: value for name, value in row.data["others"].items() if name not in LABELS}

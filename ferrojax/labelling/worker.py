@@ -110,7 +110,7 @@ class _Crew:
     def _label(self, queue: Queue, claim: Claim, engines: dict[str, Engine]) -> str:
         """Label and record; "done" or "failed". An engine that is not there stops the run instead."""
         engine = _engine(claim, engines, self.launcher)
-        folder = queue.scratch / claim.job.key[:16]
+        folder = queue.folder(claim.job.key)
         begun = time.monotonic()
         made = _provenance(engine, claim)
         try:

@@ -22,11 +22,15 @@ FUNCTIONALS = {"PBEsol": -116133, "PBE": 11, "LDA": 7}  # ixc
 
 
 class AbinitSettings(Section):
-    """Level of theory. cutoff: Ha; pseudopotentials: element -> file below $ABINIT_PP_PATH, default `X.psp8`; more: other variables."""
+    """Level of theory. cutoff: Ha; shifted: whether the mesh of k-points leaves Γ out.
+
+    pseudopotentials: element -> file below $ABINIT_PP_PATH, default `X.psp8`; more: other variables.
+    """
 
     cutoff: float = Field(45.0, gt=0)
     xc: str = "PBEsol"
     kpoint_length: float = Field(LENGTH, gt=0)
+    shifted: bool = False
     toldfe: float = Field(1e-9, gt=0)
     max_iterations: int = Field(100, gt=0)
     pseudopotentials: dict[str, str] = {}
@@ -51,8 +55,7 @@ class Abinit(Program):
         if chosen.xc not in FUNCTIONALS:
             raise FerrojaxError(f"abinit: the functional {chosen.xc} is not known here; choose {', '.join(FUNCTIONALS)}.")
         species = sorted(set(job.atoms.numbers.tolist()))
-        mesh = kpoints.mesh(job.atoms.cell.array, chosen.kpoint_length)
-        variables: dict[str, Any] = {"ecut": chosen.cutoff, "ixc": FUNCTIONALS[chosen.xc], "kpts": mesh, "occopt": 1}
+        variables: dict[str, Any] = {"ecut": chosen.cutoff, "ixc": FUNCTIONALS[chosen.xc], "occopt": 1, **self._mesh(job)}
         variables |= {"toldfe": chosen.toldfe, "nstep": chosen.max_iterations, "optforces": 1, "optstress": 1}
         variables |= {"prtwf": 0, "prtden": 0, "prteig": 0, **chosen.more}
         with open(folder / "run.abi", "w") as file:
@@ -75,6 +78,12 @@ class Abinit(Program):
         atoms = results["atoms"]
         values = {"energy": results["energy"], "forces": np.asarray(results["forces"]), "stress": atoms.get_stress(voigt=False)}
         return Label(values, results["version"], True, text.count("\n ETOT"))
+
+    def _mesh(self, job: Job) -> dict[str, Any]:
+        """The mesh, in full: ASE's ``kpts`` would shift it off Γ along each axis with an even number."""
+        size = kpoints.mesh(job.atoms.cell.array, self.settings.kpoint_length)
+        shift = [0.5 if self.settings.shifted else 0.0] * 3
+        return {"kptopt": 1, "ngkpt": " ".join(map(str, size)), "nshiftk": 1, "shiftk": " ".join(map(str, shift))}
 
     def _pseudopotential(self, number: int) -> Path:
         element = chemical_symbols[number]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +24,29 @@ LENGTH = 22.2  # Å; 6 k-points for axes of 3.70 to 4.44 Å
 PW, PH, DYNAMICAL = "pw.out", "ph.out", "ferrojax.dyn"
 INSTALL = "install Quantum ESPRESSO (Debian and Ubuntu: apt install quantum-espresso)"
 RESPONSE = ("born_charges", "polarizability", "force_constants")
+MADE_FOR = "PBEsol"  # the functional of the pseudopotentials that make dft fetches
+FUNCTIONALS = {"PBEsol": "PBESOL", "PBE": "PBE", "LDA": "sla+pw+nogx+nogc"}  # input_dft; the LDA is that of GPAW and ABINIT
+# The standard Pb (14 electrons, not 22) makes the well of PbTiO3 18 meV too shallow.
+PSEUDOPOTENTIALS = {"Pb": "stringent-Pb.upf"}
 
 
 class EspressoSettings(Section):
     """Level of theory. cutoff: Ry, of the waves (of the density four times that); shifted: whether the mesh of k-points leaves Γ out.
 
     pseudopotentials: element -> file in the folder of pseudopotentials; `standard-X.upf` for elements that are not listed.
+    xc: another one than PBEsol needs a pseudopotential listed for each element, as `standard-X.upf` is for PBEsol.
     phonon_threshold: of ph.x's self-consistent field.
     """
 
     cutoff: float = Field(80.0, gt=0)
-    xc: str = "PBEsol"
+    xc: str = MADE_FOR
     kpoint_length: float = Field(LENGTH, gt=0)
     shifted: bool = True
     conv_thr: float = Field(1e-10, gt=0)
     phonon_threshold: float = Field(1e-14, gt=0)
     mixing: float = Field(0.3, gt=0, le=1)  # the program's 0.7 hardly converges here
     max_iterations: int = Field(100, gt=0)
-    # The standard Pb (14 electrons, not 22) makes the well of PbTiO3 18 meV too shallow.
-    pseudopotentials: dict[str, str] = {"Pb": "stringent-Pb.upf"}
+    pseudopotentials: dict[str, str] = PSEUDOPOTENTIALS
 
 
 class Espresso(Program):
@@ -51,6 +56,20 @@ class Espresso(Program):
     provides = ("energy", "forces", "stress", *RESPONSE)
     bulky = ("scratch",)
     Settings = EspressoSettings
+
+    def __init__(self, name: str, settings: Mapping[str, Any] | str | Path | None = None, launcher: str = "") -> None:
+        """Raises FerrojaxError for settings that are not known or out of range, and for a functional without pseudopotentials."""
+        super().__init__(name, settings, launcher)
+        xc = self.settings.xc
+        if xc not in FUNCTIONALS:
+            raise FerrojaxError(f"espresso: the functional {xc} is not known here; choose {', '.join(FUNCTIONALS)}.")
+        if xc != MADE_FOR and not self._chosen:
+            raise FerrojaxError(f"espresso: xc is {xc}, but the pseudopotentials are for {MADE_FOR}; name some for {xc} in the settings.")
+
+    @property
+    def _chosen(self) -> bool:
+        """Whether the settings name pseudopotentials of their own."""
+        return self.settings.pseudopotentials != PSEUDOPOTENTIALS
 
     def check(self) -> None:
         """Raises FerrojaxError if a program or the pseudopotentials are missing."""
@@ -91,6 +110,8 @@ class Espresso(Program):
             "system": {"ecutwfc": chosen.cutoff, "occupations": "fixed"},
             "electrons": {"conv_thr": chosen.conv_thr, "mixing_beta": chosen.mixing, "electron_maxstep": chosen.max_iterations},
         }  # fmt: skip
+        if self._chosen:  # else pw.x takes the functional from the pseudopotentials, and theirs is PBEsol
+            parameters["system"]["input_dft"] = FUNCTIONALS[chosen.xc]
         with open(folder / "pw.in", "w") as file:
             write_espresso_in(
                 file, job.atoms, input_data=parameters, pseudopotentials=self._pseudopotentials(job),
@@ -111,9 +132,13 @@ class Espresso(Program):
         return {element: self._pseudopotential(element) for element in sorted(set(job.atoms.symbols))}
 
     def _pseudopotential(self, element: str) -> str:
-        name, folder = self.settings.pseudopotentials.get(element, f"standard-{element}.upf"), pseudo_folder()
+        xc, named, standard = self.settings.xc, self.settings.pseudopotentials, f"standard-{element}.upf"
+        if xc != MADE_FOR and element not in named:
+            raise FerrojaxError(f"espresso: xc is {xc}, but {standard} is for {MADE_FOR}; name one of {element} for {xc} in the settings.")
+        name, folder = named.get(element, standard), pseudo_folder()
         if not (folder / name).is_file():
-            raise FerrojaxError(f"espresso: {folder} holds no {name}; put one of {element} there and name it in the settings.")
+            remedy = f"run make dft, or put one of {element} there and name it in the settings"
+            raise FerrojaxError(f"espresso: {folder} holds no {name}; {remedy}.")
         return name
 
 

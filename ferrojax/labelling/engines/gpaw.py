@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ferrojax.sections import Section
 SCRIPT = Path(__file__).parent.parent / "gpaw_job.py"
 DETAILS = ("berry_phase", "gap", "ranks", "wall_seconds", "versions")  # of the label, kept with its provenance
 INPUT, OUTPUT, LOG = "job.json", "label.json", "gpaw.txt"
+MADE_FOR = "PBEsol"  # the functional of the PAW sets that make dft makes
 LENGTH = 18.5  # Å; 5 k-points for axes of 3.70 to 4.62 Å, 3 for 6.17 to 9.25 Å
 
 
@@ -29,7 +31,7 @@ class GpawSettings(Section):
     density, eigenstates: GPAW's convergence criteria."""
 
     cutoff: float = Field(800.0, gt=0)
-    xc: str = "PBEsol"
+    xc: str = MADE_FOR
     kpoint_length: float = Field(LENGTH, gt=0)
     shifted: bool = False
     density: float = Field(1e-5, gt=0)
@@ -84,11 +86,20 @@ class Gpaw(Program):
         except (OSError, ValueError):
             raise CalculationFailed(f"gpaw: there is no label in {folder}; see {LOG} and gpaw.log there.") from None
         if "error" in found:
-            raise CalculationFailed(f"gpaw: {' '.join(found['error'].split())}; see {folder / LOG}.")
+            raise CalculationFailed(self._reason(" ".join(found["error"].split()), folder))
         values = {name: np.array(found[name]) for name in self.provides if name in found}
         details: dict[str, Any] = {name: found[name] for name in DETAILS if name in found}
         details["kpoints"] = kpoints.mesh(job.atoms.cell.array, self.settings.kpoint_length)
         return Label(values, found["versions"]["gpaw"], bool(found["converged"]), int(found["iterations"]), details)
+
+    def _reason(self, error: str, folder: Path) -> str:
+        """Why there is no label, from what the script says."""
+        missing = re.search(r'PAW dataset file "?([A-Z][a-z]?)\.', error)
+        if not missing:
+            return f"gpaw: {error}; see {folder / LOG}."
+        element, xc = missing[1], self.settings.xc
+        remedy = f"run make dft ELEMENTS={element}" if xc == MADE_FOR else "put one into the folder that GPAW_SETUP_PATH names"
+        return f"gpaw: there is no PAW set of {element} for {xc}; {remedy}, then ferrojax label retry."
 
     def _environment(self, python: Path) -> dict[str, str]:
         """Where GPAW finds its PAW sets and, under a launcher, that it is to use MPI; what the user has set himself stays."""
