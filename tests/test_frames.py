@@ -85,6 +85,48 @@ def test_lammps_types_need_their_elements(tmp_path):
     np.testing.assert_array_equal(read.numbers, made[0].numbers)
 
 
+def test_lammps_types_of_h5md_need_their_elements(tmp_path):
+    """As `dump h5md` writes it: types for species, ps and Å/ps without a word of units."""
+    made = trajectory(2)
+    write_h5md(tmp_path / "run.h5", made)
+    with h5py.File(tmp_path / "run.h5", "r+") as file:
+        file["h5md/creator"].attrs["name"] = b"lammps"
+        group = file["particles/all"]
+        group["species"][:] = [{82: 1, 22: 2, 8: 3}[z] for z in made[0].numbers]
+        group["position/time"][:] /= 1e3
+        group["velocity/value"][:] *= 1e3
+        for name in ("position/time", "position/value", "velocity/value", "box/edges/value"):
+            del group[name].attrs["unit"]
+    with pytest.raises(FerrojaxError, match="species of a LAMMPS dump are its types; name the elements"):
+        next(frames(tmp_path / "run.h5"))
+    for frame, atoms in zip(frames(tmp_path / "run.h5", elements=("Pb", "Ti", "O")), made):
+        np.testing.assert_array_equal(frame.numbers, atoms.numbers)
+        np.testing.assert_allclose(frame.velocities, atoms.get_velocities() * 0.09822694788464063, atol=1e-12)
+        assert frame.time == pytest.approx(atoms.info["time"])
+    with pytest.raises(FerrojaxError, match="elements named: Pb, Ti; name one for each type"):
+        next(frames(tmp_path / "run.h5", elements=("Pb", "Ti")))
+    with pytest.raises(FerrojaxError, match="name one for each type"):
+        next(frames(tmp_path / "run.h5", elements=("Pb", "Ti", "Oxygen")))
+    write_h5md(tmp_path / "ours.h5", made)
+    with pytest.raises(FerrojaxError, match=r"species \[8, 22, 82\], but elements named: Pb, Ti, O; .* or none if species are Z"):
+        next(frames(tmp_path / "ours.h5", elements=("Pb", "Ti", "O")))
+
+
+def test_a_time_step_makes_times(written, tmp_path):
+    """Of the steps that a file counts, else of the numbers of its frames; the file's own times give way."""
+    folder, made = written
+    for name in NAMES:
+        read = list(frames(folder / name, 2, time_step=0.5))
+        assert [frame.time for frame in read] == [5.0 * k for k in range(0, len(made), 2)]
+    bare = [atoms.copy() for atoms in made]
+    for atoms in bare:
+        atoms.info.clear()
+    ase.io.write(tmp_path / "bare.extxyz", bare)
+    assert [frame.time for frame in frames(tmp_path / "bare.extxyz", 2, time_step=0.5)] == [0.5 * k for k in range(0, len(made), 2)]
+    with pytest.raises(FerrojaxError, match="time step is 0 fs; it must be above zero"):
+        next(frames(folder / "run.h5", time_step=0))
+
+
 @pytest.mark.parametrize("name", NAMES[:4])
 def test_memory_does_not_grow_with_the_number_of_frames(tmp_path, name):
     made = trajectory(4, (4, 4, 4))

@@ -288,6 +288,12 @@ def test_what_is_no_perovskite_is_refused():
     molten.positions[7] += [4.4, 0, 0]
     with pytest.raises(FerrojaxError, match="atom 7 is 1.* cells from its place"):
         cells.displacements(molten.positions, molten.cell.array)
+    with pytest.raises(FerrojaxError, match="atom 0 is Ti in the frame and Pb in the reference; give a reference with the atoms"):
+        map_atoms(cells, snapshot(molten[np.roll(np.arange(len(atoms)), -1)]), lambda frame, u: u)
+    small = fe.find_cells(crystal((2, 2, 2)), "Pb", "Ti")
+    moved = crystal((2, 2, 2))[[35, *range(1, 35), 0, *range(36, 40)]]  # two lead atoms have changed places
+    with pytest.raises(FerrojaxError, match="atom 0 is 1.00 cells from its place"):
+        small.displacements(moved.positions, moved.cell.array)
     with pytest.raises(FerrojaxError, match="134 atoms, the reference 135"):
         cells.displacements(atoms.positions[:-1], atoms.cell.array)
     slab = Atoms("PbTiO3", scaled_positions=SITES, cell=[3.9, 3.9, 12.0], pbc=True)

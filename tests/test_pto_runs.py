@@ -76,7 +76,7 @@ def test_a_step_is_timed_in_a_run_that_compiles_nothing(monkeypatch):
         return SimpleNamespace(state=jnp.zeros(next(sizes)), progress=len(calls))
 
     monkeypatch.setattr(jax_potential, "run", fake)
-    monkeypatch.setattr(jax_potential.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(jax_potential, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # JAX has its own
     monkeypatch.setattr(jax_potential.JaxPotential, "__init__", lambda self: None)
     monkeypatch.setattr(jax_potential.JaxPotential, "_prepared", lambda self, atoms: jnp.zeros(4))
     ours = jax_potential.JaxPotential()

@@ -98,6 +98,101 @@ def test_vortex_cores_against_loops():
             assert found[place] == fe.winding(np.array([random[c][[a, b]] for c in loop]))
 
 
+def test_noise_of_upright_vectors_makes_no_vortices():
+    rng = np.random.default_rng(3)
+    upright = np.array([0, 0, 0.7]) + rng.normal(0, 0.03, (24, 24, 4, 3))
+    assert (fe.vortices(upright) > 0).sum() > 100 and not fe.vortices(upright, threshold=0.1).any()
+    x, y = np.meshgrid(*[(np.arange(24) + 0.3) * 2 * np.pi / 24] * 2, indexing="ij")
+    array = 0.7 * np.stack([-np.sin(y), np.sin(x), 0 * x], -1)[:, :, None]
+    np.testing.assert_array_equal(fe.vortices(array, threshold=0.05), fe.vortices(array))
+
+
+def pair(balance, shift=0.0, size=24, layers=1):
+    """(cos x + cos y - balance, sin y): zero at y = 0 and cos x = balance - 1 alone, a vortex and an antivortex that meet at balance 2.
+
+    shift: of the texture along x, cells. The vortex, where the Jacobian -sin x cos y is positive, is the one at negative x.
+    """
+    x, y = np.meshgrid((np.arange(size) - shift) * 2 * np.pi / size, (np.arange(size) + 0.3) * 2 * np.pi / size, indexing="ij")
+    plane = np.stack([np.cos(x) + np.cos(y) - balance, np.sin(y), 0.1 + 0 * x], -1)
+    return np.repeat(plane[:, :, None], layers, 2)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_pair_that_moves_through_the_boundary(axis):
+    """One and a half times around the box, continued; the same cores in all frames, in each layer, about each axis."""
+    shifts = 0.6 * np.arange(61) + 0.37
+    fields = [np.roll(np.moveaxis(pair(1.0, s, layers=2), (0, 1, 2), ((axis + 1) % 3, (axis + 2) % 3, axis)), axis - 2, -1) for s in shifts]
+    found = [fe.vortex_cores(field, axis) for field in fields]
+    tracks = fe.track_cores(found, fields[0].shape[:3], axis)
+    assert np.bincount(tracks.core).tolist() == [61] * 4 and np.bincount(tracks.frame).tolist() == [4] * 61
+    assert sorted(zip(tracks.place[:4, axis], tracks.charge[:4])) == [(0, -1), (0, 1), (1, -1), (1, 1)]
+    for core in range(4):
+        here = tracks.core == core
+        charge, place = tracks.charge[here], tracks.place[here]
+        assert (charge == charge[0]).all() and (place[:, axis] == place[0, axis]).all()
+        expected = shifts + (-6.0 if charge[0] > 0 else 6.0)  # a quarter of the box from the middle of the pair
+        away = place[:, (axis + 1) % 3] - expected
+        assert np.abs(away - 24 * np.rint(away[0] / 24)).max() <= 0.5 + 1e-9
+        assert np.ptp(place[:, (axis + 1) % 3]) == pytest.approx(36.0, abs=1.0)
+
+
+def test_a_pair_that_annihilates_and_forms_anew():
+    balance = np.concatenate([np.linspace(1.0, 2.2, 13), np.linspace(2.1, 1.0, 12)])
+    found = [fe.vortex_cores(pair(b, 0.37)) for b in balance]
+    tracks = fe.track_cores(found, (24, 24, 1))
+    alive = [set(tracks.core[tracks.frame == k].tolist()) for k in range(25)]
+    assert alive[0] == {0, 1} and alive[-1] == {2, 3}
+    assert all(one == (set() if b > 1.95 else alive[0] if k < 12 else alive[-1]) for k, (one, b) in enumerate(zip(alive, balance)))
+    for core in range(4):
+        here = tracks.core == core
+        assert len(set(tracks.charge[here])) == 1
+        side = -1 if tracks.charge[here][0] > 0 else 1
+        place = 0.37 + side * np.arccos(np.minimum(balance[tracks.frame[here]] - 1, 1)) * 24 / (2 * np.pi)
+        away = tracks.place[here][:, 0] - place
+        assert np.abs(away - 24 * np.rint(away / 24)).max() <= 0.5 + 1e-9
+
+
+def test_cores_beyond_reach_are_others():
+    one = fe.Cores(np.array([[0.5, 0.5, 0.0], [10.5, 0.5, 0.0]]), np.array([1, -1]))
+    moved = fe.Cores(np.array([[0.5, 0.5, 0.0], [11.5, 22.5, 0.0]]), np.array([-1, 1]))  # each where the other was, the charges exchanged
+    nothing = fe.Cores(np.zeros((0, 3)), np.zeros(0, int))
+    tracks = fe.track_cores([one, moved, nothing, one], (24, 24, 1))
+    assert tracks.core.tolist() == [0, 1, 2, 3, 4, 5] and tracks.frame.tolist() == [0, 0, 1, 1, 3, 3]
+    followed = fe.track_cores([one, moved], (24, 24, 1), reach=12.0)
+    assert followed.core.tolist() == [0, 1, 0, 1] and followed.charge.tolist() == [1, -1, 1, -1]
+    assert len(fe.track_cores([], (24, 24, 1)).core) == 0
+    # Both move by two cells: the sum of squares keeps their order, the nearest core would not.
+    row = [fe.Cores(np.array([[x, 0.5, 0.0], [x + 2.0, 0.5, 0.0]]), np.array([1, 1])) for x in (0.5, 2.5)]
+    assert fe.track_cores(row, (24, 24, 1)).core.tolist() == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("turns", [1, -1, 2])
+def test_skyrmions_in_noise_move_through_the_corner(turns):
+    """Their middles and charges, where noise makes vortices in the background and inside."""
+    texture, rng = skyrmion(48, 8.0, 2.0, turns, layers=2), np.random.default_rng(0)
+    made = [np.roll(texture, (2 * k, k), (0, 1)) + rng.normal(0, 0.1, texture.shape) for k in range(30)]
+    assert all((fe.vortices(field) > 0).sum() > 20 for field in made)
+    found = [fe.skyrmion_cores(field, threshold=0.2) for field in made]
+    tracks = fe.track_cores(found, (48, 48, 2))
+    assert tracks.core.tolist() == [0, 1] * 30 and (tracks.charge == -turns).all()
+    for core in (0, 1):
+        path = tracks.place[tracks.core == core]
+        np.testing.assert_allclose(path[:, 0] - 2 * np.arange(30), 23.5, atol=0.3)
+        np.testing.assert_allclose(path[:, 1] - np.arange(30), 23.5, atol=0.3)
+        assert (path[:, 2] == core).all()
+
+
+def test_charges_of_skyrmions_sum_to_the_topological_charge():
+    one = skyrmion(24, 6.0, 1.5)
+    many = np.concatenate([one, skyrmion(24, 5.0, 1.5, turns=-1), skyrmion(24, 4.0, 1.0, turns=2), one])
+    for field, charges in ((many, [-2, -1, -1, 1]), (-many, [-1, 1, 1, 2])):
+        cores = fe.skyrmion_cores(field)
+        assert sorted(cores.charge.tolist()) == charges and [cores.charge.sum()] == fe.topological_charge(field).tolist()
+        np.testing.assert_allclose(sorted(cores.place[:, 0]), [11.5, 35.5, 59.5, 83.5], atol=1e-6)
+    stripes = np.roll(np.repeat(skyrmion(24, 6.0, 1.5)[:, 12:13], 24, 1), 5, 0)
+    assert not len(fe.skyrmion_cores(stripes).charge) and not len(fe.skyrmion_cores(pair(1.0), threshold=0.2).charge)
+
+
 def test_curl_and_handedness():
     """A helix (0, cos qx, sin qx) has curl -q times itself; its mirror image the opposite."""
     x = 4.0 * np.arange(400)[:, None, None] * np.ones((1, 2, 2))
@@ -128,6 +223,23 @@ def test_toroidal_moment_of_a_rotation():
 def test_helicity_angle(angle):
     n = skyrmion(angle=angle)[:, :, 0]
     assert fe.helicity_angle(n, (23.5, 23.5)) == pytest.approx(angle, abs=1e-9)
+
+
+@pytest.mark.parametrize("angle", [0.0, 35.0, -90.0, 180.0])
+def test_helicity_angle_does_not_depend_on_where_the_core_is(angle):
+    n = skyrmion(angle=angle)[:, :, 0]
+    for shift in ((24, 24), (11, 0), (-20, 31)):  # the first puts the core on the corner of the box
+        centre = tuple((23.5 + s) % 48 for s in shift)
+        found = fe.helicity_angle(np.roll(n, shift, (0, 1)), centre)
+        assert abs((found - angle + 180) % 360 - 180) < 1e-9
+    tilted = np.roll(n, (24, 24), (0, 1)) + [0.1, -0.3, 0.0]  # a uniform part has no angle
+    assert fe.helicity_angle(tilted, (47.5, 47.5)) == pytest.approx(angle, abs=1e-9)
+
+
+def test_half_of_the_box_away_is_on_neither_side():
+    swirl = np.full((8, 6, 3), 0.2)
+    swirl[1, 0, 1], swirl[-1, 0, 1] = 1.2, -0.8
+    assert fe.helicity_angle(swirl, (0.0, 0.0)) == pytest.approx(90.0, abs=1e-9)
 
 
 def hopfion(size, turns=1, radius=0.42):

@@ -140,6 +140,8 @@ def test_merz_and_creep_return_their_parameters():
         np.testing.assert_allclose(creep.speed(fields[:12], 250.0), speed[:12], rtol=1e-5)
     merz = fe.creep(field, slow, 300.0, exponent=1.0)  # Merz's law is creep with μ = 1
     assert merz.barrier.value / (BOLTZMANN * 300.0) * merz.at == pytest.approx(1.7, rel=1e-8)
+    with pytest.raises(FerrojaxError, match="exponent must be above zero, such as 0.25; got 0.0"):
+        fe.creep(fields, speed, kelvin, exponent=0.0)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -1,7 +1,8 @@
 """What ferroelectrics groups measure: local polarization and tilts, walls, switching, loops, textures, diffusion."""
 
 from ferrojax.ferroelectrics.cells import PerovskiteCells, find_cells
-from ferrojax.ferroelectrics.diffusion import Diffusion, diffusion, mean_square_displacement, paths
+from ferrojax.ferroelectrics.cores import Cores, CoreTracks, skyrmion_cores, track_cores, vortex_cores
+from ferrojax.ferroelectrics.diffusion import Diffusion, diffusion, mean_square_displacement, paths, stream_diffusion
 from ferrojax.ferroelectrics.fitting import Estimate
 from ferrojax.ferroelectrics.frames import Snapshot, frames
 from ferrojax.ferroelectrics.hysteresis import Hysteresis, coercive_field, hysteresis
@@ -10,6 +11,7 @@ from ferrojax.ferroelectrics.lattice import lattice_modes, lattice_polarization
 from ferrojax.ferroelectrics.learned import learned_dipoles, model_born_charges
 from ferrojax.ferroelectrics.local import born_tensors, cell_dipoles, dipoles, local_polarization, neutral, off_centring, tilts
 from ferrojax.ferroelectrics.order import antiphase, fourier, glazer, in_phase, star
+from ferrojax.ferroelectrics.phase import in_common, polar_phase, several_domains, variants
 from ferrojax.ferroelectrics.texture import (
     helicity,
     helicity_angle,
@@ -21,13 +23,16 @@ from ferrojax.ferroelectrics.texture import (
     vorticity,
     winding,
 )
-from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile, track, velocity, wall_energy
+from ferrojax.ferroelectrics.walls import PlaneProfile, Walls, fit_walls, plane_profile, profile, track, velocity, wall_energy
 
 __all__ = [
+    "CoreTracks",
+    "Cores",
     "Diffusion",
     "Estimate",
     "Hysteresis",
     "PerovskiteCells",
+    "PlaneProfile",
     "Snapshot",
     "Walls",
     "antiphase",
@@ -47,6 +52,7 @@ __all__ = [
     "helicity_angle",
     "hopf_index",
     "hysteresis",
+    "in_common",
     "in_phase",
     "lattice_modes",
     "lattice_polarization",
@@ -59,14 +65,22 @@ __all__ = [
     "nucleation_growth",
     "off_centring",
     "paths",
+    "plane_profile",
+    "polar_phase",
     "profile",
+    "several_domains",
+    "skyrmion_cores",
     "solid_angles",
     "star",
+    "stream_diffusion",
     "tilts",
     "topological_charge",
     "toroidal_moment",
     "track",
+    "track_cores",
+    "variants",
     "velocity",
+    "vortex_cores",
     "vortices",
     "vorticity",
     "wall_energy",

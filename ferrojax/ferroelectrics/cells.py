@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from jaxtyping import Float, Int
 
 from ferrojax.errors import FerrojaxError
 from ferrojax.ferroelectrics.bonds import bridges, cages, choose_axes
 
 Species = str | Sequence[str]
-FARTHEST = 1.0  # cells an atom may be from its ideal place; beyond it the crystal is no longer the one of the reference
+# Cells an atom may be from its ideal place; beyond it the crystal is no longer the one of the reference. Below one, because where two cells
+# repeat nothing is farther than one: atoms in another order would pass.
+FARTHEST = 0.75
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,8 @@ class PerovskiteCells:
     Cell c holds B atom b[c], the A atom a[c] at its lower corner (-½, -½, -½) and the oxygens o[c, k] on its lower faces, -½ along axis k.
     next, previous: neighbouring cell along each axis. index: place of the cell in the pseudo-cubic lattice. The lattice vectors of
     the crystal are supercell @ (pseudo-cubic axes). shape: cells along the axes where the supercell repeats along them, and then cells are
-    in the order of a grid (last axis fastest); else None. ideal: fractional coordinates of the centrosymmetric, unstrained crystal.
+    in the order of a grid (last axis fastest); else None. ideal: fractional coordinates of the centrosymmetric, unstrained crystal
+    where the reference stands. numbers: atomic numbers of the reference.
     """
 
     a: Int[np.ndarray, " cells"]
@@ -35,6 +39,7 @@ class PerovskiteCells:
     supercell: Int[np.ndarray, "3 3"]
     shape: tuple[int, int, int] | None
     ideal: Float[np.ndarray, "atoms 3"]
+    numbers: Int[np.ndarray, " atoms"]
 
     def __len__(self) -> int:
         return len(self.b)
@@ -51,20 +56,27 @@ class PerovskiteCells:
             )
         return values.reshape(*self.shape, 3)
 
-    def displacements(self, positions: Float[np.ndarray, "atoms 3"], cell: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "atoms 3"]:
+    def displacements(
+        self,
+        positions: Float[np.ndarray, "atoms 3"],
+        cell: Float[np.ndarray, "3 3"],
+        numbers: Int[np.ndarray, " atoms"] | None = None,
+    ) -> Float[np.ndarray, "atoms 3"]:
         """u_i, Å, of each atom from its ideal place in the frame's own cell, their mean zero; wrapping and drift do not matter.
 
-        Raises FerrojaxError for another number of atoms and for one that has left its cell.
+        numbers: atomic numbers of the frame, to be compared with those of the reference.
+
+        Raises FerrojaxError for another number, another order or other kinds of atoms and for one that has left its cell.
         """
         if positions.shape != self.ideal.shape:
             raise FerrojaxError(
                 f"cells: the frame has {len(positions)} atoms, the reference {len(self.ideal)}; give the reference of this run."
             )
+        if numbers is not None:
+            self._compare(numbers)
         moved = positions @ np.linalg.inv(cell)
         moved -= self.ideal
-        moved -= np.angle(np.exp(2j * np.pi * moved[self.b]).mean(0)) / (2 * np.pi)  # the drift, whatever was wrapped
-        moved -= np.rint(moved)
-        moved -= moved.mean(0)
+        _at_rest(moved, self.b)
         farthest = np.abs(moved @ self.supercell).max(1)
         if farthest.max() > FARTHEST:
             atom = int(farthest.argmax())
@@ -72,6 +84,26 @@ class PerovskiteCells:
                 f"atom {atom} is {farthest[atom]:.2f} cells from its place in the reference; has the crystal molten or diffused?"
             )
         return moved @ cell
+
+    def _compare(self, numbers: Int[np.ndarray, " atoms"]) -> None:
+        if np.array_equal(numbers, self.numbers):
+            return
+        atom = int((numbers != self.numbers).argmax())
+        here, there = chemical_symbols[numbers[atom]], chemical_symbols[self.numbers[atom]]
+        raise FerrojaxError(
+            f"cells: atom {atom} is {here} in the frame and {there} in the reference; "
+            "give a reference with the atoms of the trajectory in the same order (its first frame), or the elements of its types."
+        )
+
+
+def _at_rest(moved: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Take the drift off fractional displacements, whatever was wrapped, in place; the drift is returned."""
+    drift = np.angle(np.exp(2j * np.pi * moved[b]).mean(0)) / (2 * np.pi)
+    moved -= drift
+    moved -= np.rint(moved)
+    rest = moved.mean(0)
+    moved -= rest
+    return drift + rest
 
 
 def find_cells(reference: Atoms, a: Species, b: Species, o: Species = "O") -> PerovskiteCells:
@@ -102,7 +134,10 @@ def find_cells(reference: Atoms, a: Species, b: Species, o: Species = "O") -> Pe
     corner = np.empty(count, int)
     corner[corners] = sites[0]
     index = _walk(following, supercell)
-    return _ordered(PerovskiteCells(corner, sites[1], faces, following, following, index, supercell, _shape(supercell), 0.0 * positions))
+    shape, numbers = _shape(supercell), reference.numbers.copy()
+    cells = _ordered(PerovskiteCells(corner, sites[1], faces, following, following, index, supercell, shape, 0.0 * positions, numbers))
+    cells.ideal[:] += _at_rest(positions @ np.linalg.inv(cell) - cells.ideal, cells.b)  # so that the cells stand where the atoms are
+    return cells
 
 
 def _sites(reference: Atoms, a: Species, b: Species, o: Species) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import ase.units
 import h5py
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
 from ase.io.formats import UnknownFileTypeError
 from ase.io.lammpsrun import iread_lammps_dump_text
 from jaxtyping import Float, Int
@@ -30,8 +31,8 @@ class Snapshot:
     """One frame of a trajectory.
 
     positions: Å, as the file has them, wrapped or not. cell: rows, Å. numbers: atomic numbers, 0 for rows of a lattice.
-    time: fs, None if the file has none. velocities: Å/fs, None if the file has none. observables: what else it says of the frame
-    (dipole in e Å, electric_field in V/Å, ...), arrays: of each atom (charges in e, ...).
+    time: fs, None if neither the file nor a time step says. velocities: Å/fs, None if the file has none. observables: what else it says of
+    the frame (dipole in e Å, electric_field in V/Å, ...), arrays: of each atom (charges in e, ...).
     """
 
     positions: Float[np.ndarray, "atoms 3"]
@@ -48,19 +49,24 @@ class Snapshot:
         return Atoms(numbers=self.numbers, positions=self.positions, cell=self.cell, pbc=True)
 
 
-def frames(path: str | Path, every: int = 1, elements: Sequence[str] = ()) -> Iterator[Snapshot]:
-    """The frames 0, every, 2 every, ... of H5MD, extended XYZ, LAMMPS text dumps (metal units) and what else ASE reads, in constant memory.
+def frames(path: str | Path, every: int = 1, elements: Sequence[str] = (), time_step: float | None = None) -> Iterator[Snapshot]:
+    """The frames 0, every, 2 every, ... of H5MD, extended XYZ, LAMMPS dumps (metal units) and what else ASE reads, in constant memory.
 
-    ``elements``: of LAMMPS types 1, 2, ..., needed if the dump has neither an element nor a mass column.
+    ``elements``: of LAMMPS types 1, 2, ..., needed for its H5MD dumps and for text dumps with neither an element nor a mass column.
+    ``time_step``: fs; the time is then step x time_step, whatever the file says. The step is that of the file (TIMESTEP of a dump,
+    "step" of an extended XYZ), and the number of the frame, from 0, where the file counts none.
 
-    Raises FerrojaxError for a file that is missing, empty or damaged, naming the frame, and for atoms that change in number or kind.
+    Raises FerrojaxError for a file that is missing, empty or damaged, naming the frame, for atoms that change in number or kind, and for a
+    time step that is not above zero.
     """
     path = Path(path)
     if every < 1:
         raise FerrojaxError(f"{path}: every = {every}; give 1 for all frames, 10 for each tenth.")
+    if time_step is not None and not time_step > 0:
+        raise FerrojaxError(f"{path}: the time step is {time_step} fs; it must be above zero.")
     if not path.is_file():
         raise FerrojaxError(f"{path}: there is no such file.")
-    stream = _h5md(path, every) if h5py.is_hdf5(path) else _ase(path, every, tuple(elements))
+    stream = _h5md(path, every, tuple(elements)) if h5py.is_hdf5(path) else _ase(path, every, tuple(elements))
     first = None
     for count, frame in enumerate(_named(path, every, stream)):
         first = frame.numbers if first is None else first
@@ -68,7 +74,7 @@ def frames(path: str | Path, every: int = 1, elements: Sequence[str] = ()) -> It
             raise FerrojaxError(f"{path}: frame {count * every} has other atoms than the first, or another order; sort them by id.")
         if not (np.isfinite(frame.positions).all() and np.isfinite(frame.cell).all()):
             raise FerrojaxError(f"{path}: frame {count * every} holds positions or a cell that are not finite; cut the file before it.")
-        yield frame
+        yield frame if time_step is None else replace(frame, time=frame.step * time_step)
     if first is None:
         raise FerrojaxError(f"{path}: no frames; has the run that writes it reached its first one?")
 
@@ -147,16 +153,18 @@ def _snapshot(atoms: Atoms, index: int) -> Snapshot:
     return Snapshot(positions, cell, atoms.numbers, step, None if time is None else float(time), velocities, observables, arrays)
 
 
-def _h5md(path: Path, every: int) -> Iterator[Snapshot]:
+def _h5md(path: Path, every: int, elements: tuple[str, ...]) -> Iterator[Snapshot]:
     with h5py.File(path) as file:
-        group = _particles(path, file)
-        clock, box = group["position"], group["box/edges"]
+        group, lammps = _particles(path, file), _by_lammps(file)
+        if lammps and not elements:
+            raise FerrojaxError(f"{path}: species of a LAMMPS dump are its types; name the elements of types 1, 2, ... with --elements.")
+        clock, box, moment = group["position"], group["box/edges"], "ps" if lammps else "fs"
         length = LENGTHS[_unit(path, clock["value"], "Angstrom", LENGTHS)]
-        tick = TIMES[_unit(path, clock["time"], "fs", TIMES)] if "time" in clock else None
+        tick = TIMES[_unit(path, clock["time"], moment, TIMES)] if "time" in clock else None
         count, species = len(clock["value"]), group["species"]
         for k in range(0, count, every):
-            numbers = np.asarray(species["value"][k] if isinstance(species, h5py.Group) else species[:], int)
-            velocities = group["velocity/value"][k] * _speed(path, group["velocity/value"]) if "velocity" in group else None
+            numbers = _numbers(path, np.asarray(species["value"][k] if isinstance(species, h5py.Group) else species[:], int), elements)
+            velocities = group["velocity/value"][k] * _speed(path, group["velocity/value"], moment) if "velocity" in group else None
             time = None if tick is None else float(_series(clock["time"], k, count)) * tick
             step = int(_series(clock["step"], k, count)) if "step" in clock else k
             cell = np.asarray(_row(box, k, count), float) * length
@@ -170,6 +178,24 @@ def _h5md(path: Path, every: int) -> Iterator[Snapshot]:
                 _values(file.get("observables", {}), k, count),
                 {"charges": np.asarray(_row(group["charge"], k, count))} if "charge" in group else {},
             )
+
+
+def _by_lammps(file: h5py.File) -> bool:
+    """Whether `dump h5md` wrote it: types for species, and neither units nor elements in the file."""
+    name = file["h5md/creator"].attrs.get("name", "") if "h5md/creator" in file else ""
+    return (name.decode() if isinstance(name, bytes) else str(name)).lower() == "lammps"
+
+
+def _numbers(path: Path, species: np.ndarray, elements: tuple[str, ...]) -> np.ndarray:
+    """Atomic numbers: the species, or those of the elements of types 1, 2, ..."""
+    strange = [name for name in elements if name not in atomic_numbers]
+    most = len(elements) if elements else len(chemical_symbols) - 1
+    if strange or species.min(initial=1) < (1 if elements else 0) or species.max(initial=1) > most:
+        kinds, known = np.unique(species)[:8].tolist(), ", ".join(elements) or "none"
+        raise FerrojaxError(
+            f"{path}: species {kinds}, but elements named: {known}; name one for each type 1, 2, ..., or none if species are Z."
+        )
+    return np.array([0, *(atomic_numbers[name] for name in elements)])[species] if elements else species
 
 
 def _particles(path: Path, file: h5py.File) -> h5py.Group:
@@ -209,7 +235,7 @@ def _unit(path: Path, dataset: h5py.Dataset, default: str, known: Mapping[str, f
     return unit
 
 
-def _speed(path: Path, dataset: h5py.Dataset) -> float:
+def _speed(path: Path, dataset: h5py.Dataset, moment: str) -> float:
     """Å/fs in its unit, such as "nm ps-1"."""
     rates = {f"{a} {b}-1": x / y for a, x in LENGTHS.items() for b, y in TIMES.items()}
-    return rates[_unit(path, dataset, "Angstrom fs-1", rates)]
+    return rates[_unit(path, dataset, f"Angstrom {moment}-1", rates)]

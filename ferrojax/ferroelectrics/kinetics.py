@@ -83,7 +83,7 @@ def creep(
     μ = 1/4 for a line in random bonds, 1 for nucleation. ``exponent`` fixes it; its error is then zero. Tybell et al., Phys. Rev. Lett. 89,
     097601 (2002); Jo et al., Phys. Rev. Lett. 102, 045701 (2009).
 
-    Raises FerrojaxError for fields, speeds or temperatures not above zero and too few points.
+    Raises FerrojaxError for fields, speeds, temperatures or an exponent not above zero and too few points.
     """
     field, log, width = _logarithm("creep", field, speed, error)
     kelvin = np.broadcast_to(np.asarray(temperature, float), field.shape)
@@ -92,7 +92,9 @@ def creep(
     at = float(np.exp(np.log(field).mean()))
     where = np.stack([field / at, BOLTZMANN * kelvin])
 
-    power = exponent or 1.0
+    power = 1.0 if exponent is None else exponent
+    if not power > 0:
+        raise FerrojaxError(f"creep: the exponent must be above zero, such as 0.25; got {exponent}.")
     slope, rise = np.polyfit(where[0] ** -power / where[1], log, 1)
     if exponent is not None:
         found = least_squares("creep", lambda x, r, u: _log_creep(x, r, u, power), where, log, np.array([rise, -slope]), width)

@@ -22,10 +22,10 @@ class XYZMaps:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115  closed by close
 
-    def append(self, frame: Snapshot, maps: Maps) -> None:
-        """Add a frame."""
+    def append(self, frame: Snapshot, maps: Maps, threshold: float) -> None:
+        """Add a frame; the threshold, C/m², is that of ``variants``."""
         atoms = Atoms(maps.symbols, positions=maps.places, cell=maps.cell, pbc=True)
-        for name, values in maps.arrays.items():
+        for name, values in maps.arrays(threshold).items():
             atoms.arrays[name] = values
         atoms.info = {"step": frame.step} | ({} if frame.time is None else {"time": frame.time})
         ase.io.write(self._file, atoms, format="extxyz")
@@ -41,12 +41,12 @@ class HDF5Maps:
     def __init__(self, path: Path) -> None:
         self._file = h5py.File(path, "w")
 
-    def append(self, frame: Snapshot, maps: Maps) -> None:
-        """Add a frame."""
+    def append(self, frame: Snapshot, maps: Maps, threshold: float) -> None:
+        """Add a frame; the threshold, C/m², is that of ``variants``."""
         if maps.shape is not None:
             self._file.attrs["grid"] = maps.shape
         row = {"step": frame.step, "time": np.nan if frame.time is None else frame.time, "cell": maps.cell, "place": maps.places}
-        for name, values in (row | maps.arrays).items():
+        for name, values in (row | maps.arrays(threshold)).items():
             self._append(name, np.asarray(values))
 
     def close(self) -> None:

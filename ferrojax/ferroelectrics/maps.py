@@ -18,6 +18,7 @@ from ferrojax.ferroelectrics.lattice import lattice_modes, lattice_polarization
 from ferrojax.ferroelectrics.learned import learned_dipoles
 from ferrojax.ferroelectrics.local import cell_dipoles, dipoles, off_centring, tilts
 from ferrojax.ferroelectrics.order import antiphase, in_phase
+from ferrojax.ferroelectrics.phase import in_common, variants
 from ferrojax.potential.model import Model
 from ferrojax.state import State, from_ase
 from ferrojax.topology import carry_over
@@ -33,7 +34,7 @@ class Maps:
     """One frame, cell by cell.
 
     polarization: C/m². places: where the cells stand, Å. tilts: degrees, off_a, off_b: Å, None for a lattice. shape: of the grid, None if
-    there is none. plus, minus: in-phase and antiphase tilts, degrees.
+    there is none. common: ⟨P·P'⟩ of neighbouring cells, (C/m²)². plus, minus: in-phase and antiphase tilts, degrees.
     """
 
     polarization: Float[np.ndarray, "cells 3"]
@@ -42,6 +43,7 @@ class Maps:
     axes: Float[np.ndarray, "3 3"]
     shape: tuple[int, int, int] | None
     symbols: list[str]
+    common: float
     tilts: Float[np.ndarray, "cells 3"] | None = None
     off_a: Float[np.ndarray, "cells 3"] | None = None
     off_b: Float[np.ndarray, "cells 3"] | None = None
@@ -60,11 +62,11 @@ class Maps:
             raise FerrojaxError("the supercell does not repeat along its pseudo-cubic axes, so it has no layers and no walls.")
         return self.along.reshape(*self.shape, 3)
 
-    @property
-    def arrays(self) -> dict[str, np.ndarray]:
-        """What there is, by the names of the map files; ASE keeps "polarization" for that of the whole cell."""
-        named = {"local_polarization": self.polarization, "tilt": self.tilts, "off_centre_a": self.off_a, "off_centre_b": self.off_b}
-        return {name: values for name, values in named.items() if values is not None}
+    def arrays(self, threshold: float) -> dict[str, np.ndarray]:
+        """What there is, by the names of the map files; ASE keeps "polarization" for that of the whole cell. threshold: of ``variants``."""
+        atoms = {"tilt": self.tilts, "off_centre_a": self.off_a, "off_centre_b": self.off_b}
+        polar = {"local_polarization": self.polarization, "variant": variants(self.along, threshold)}
+        return polar | {name: values for name, values in atoms.items() if values is not None}
 
 
 def map_atoms(cells: PerovskiteCells, frame: Snapshot, moments: AtomicDipoles, centre: Literal["B", "A"] = "B") -> Maps:
@@ -72,7 +74,7 @@ def map_atoms(cells: PerovskiteCells, frame: Snapshot, moments: AtomicDipoles, c
 
     Raises FerrojaxError for a frame that does not belong to the cells.
     """
-    u = cells.displacements(frame.positions, frame.cell)
+    u = cells.displacements(frame.positions, frame.cell, frame.numbers)
     per_volume = len(cells) / abs(np.linalg.det(frame.cell)) * E_PER_A2
     turned = tilts(cells, u, frame.cell)
     middle = cells.b if centre == "B" else cells.a
@@ -81,7 +83,8 @@ def map_atoms(cells: PerovskiteCells, frame: Snapshot, moments: AtomicDipoles, c
     places, axes = cells.ideal[middle] @ frame.cell, cells.axes(frame.cell)
     about = along_axes(turned, axes)
     signs = (in_phase(cells, about), antiphase(cells, about))
-    return Maps(polarization, places, frame.cell, axes, cells.shape, symbols, turned, *off_centring(cells, u), *signs)
+    common = in_common(polarization, (polarization[cells.next[:, k]] for k in range(3)))
+    return Maps(polarization, places, frame.cell, axes, cells.shape, symbols, common, turned, *off_centring(cells, u), *signs)
 
 
 def along_axes(vectors: Float[np.ndarray, "cells 3"], axes: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "cells 3"]:
@@ -94,8 +97,10 @@ def map_lattice(frame: Snapshot, params: HeffParams) -> Maps:
     modes, a0 = lattice_modes(frame, params), float(params.a0)
     shape = modes.shape[:3]
     places = (np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1).reshape(-1, 3) + 0.5) * a0
-    polarization = lattice_polarization(modes, params).reshape(-1, 3)
-    return Maps(polarization, places, np.diag(shape) * a0, np.eye(3) * a0, shape, ["X"] * len(places))
+    field = lattice_polarization(modes, params)
+    polarization = field.reshape(-1, 3)
+    common = in_common(polarization, (np.roll(field, -1, k).reshape(-1, 3) for k in range(3)))
+    return Maps(polarization, places, np.diag(shape) * a0, np.eye(3) * a0, shape, ["X"] * len(places), common)
 
 
 def born_moments(charges: Float[np.ndarray, "atoms 3 3"]) -> AtomicDipoles:

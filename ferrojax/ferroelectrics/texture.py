@@ -75,17 +75,27 @@ def winding(vectors: Float[np.ndarray, "n 2"]) -> int:
     return int(np.rint(_wrap(np.roll(angle, -1) - angle).sum() / (2 * np.pi)))
 
 
-def vortices(vectors: Field, axis: int = 2) -> Int[np.ndarray, "x y z"]:
+def vortices(vectors: Field, axis: int = 2, threshold: float = 0.0) -> Int[np.ndarray, "x y z"]:
     """Winding of the in-plane components around each plaquette of the layers across an axis: +1 a vortex, -1 an antivortex, else 0.
 
-    The plaquette at (i, j) has its corner there and its middle half a cell further. Each layer sums to zero.
-    Mermin, Rev. Mod. Phys. 51, 591 (1979).
+    The plaquette at (i, j) has its corner there and its middle half a cell further. Each layer sums to zero without a threshold, the mean
+    in-plane length of the four corners, in the unit of the vectors, from which a plaquette counts: where the vectors stand upright, what is
+    left in the plane is noise that turns as it likes. Mermin, Rev. Mod. Phys. 51, 591 (1979).
     """
     x, y = (axis + 1) % 3, (axis + 2) % 3
     angle = np.arctan2(vectors[..., y], vectors[..., x])
     along, up = _wrap(np.roll(angle, -1, x) - angle), _wrap(np.roll(angle, -1, y) - angle)
     turns = along + np.roll(up, -1, x) - np.roll(along, -1, y) - up
-    return np.rint(turns / (2 * np.pi)).astype(int)
+    found = np.rint(turns / (2 * np.pi)).astype(int)
+    if threshold > 0:
+        found[corner_means(np.hypot(vectors[..., x], vectors[..., y]), x, y) < threshold] = 0
+    return found
+
+
+def corner_means(values: Scalars, x: int, y: int) -> Scalars:
+    """Means over the four corners of each plaquette."""
+    values = values + np.roll(values, -1, x)
+    return (values + np.roll(values, -1, y)) / 4
 
 
 def vorticity(vectors: Field, spacing: Float[np.ndarray, "3"]) -> Field:
@@ -110,13 +120,21 @@ def toroidal_moment(vectors: Field, spacing: Float[np.ndarray, "3"]) -> Float[np
 
 
 def helicity_angle(vectors: Float[np.ndarray, "x y 3"], centre: tuple[float, float]) -> float:
-    """Angle h from the outward direction to the in-plane vectors around a core, degrees: 0 or 180 Néel, ±90 Bloch.
+    """Angle h from the outward direction to the in-plane vectors around a core, degrees: 0 or 180 Néel, ±90 Bloch, + counter-clockwise.
 
-    vectors: one layer; centre: in cells. Averages over the layer, weighted by the length in the plane. For textures of winding one.
+    vectors: one layer, periodic; centre: in cells. Averages over the layer, weighted by the length in the plane; each cell stands at its
+    image nearest to the core. For textures of winding one.
     """
-    x, y = np.meshgrid(np.arange(vectors.shape[0]) - centre[0], np.arange(vectors.shape[1]) - centre[1], indexing="ij")
+    x, y = np.meshgrid(*(_from_core(n, c) for n, c in zip(vectors.shape[:2], centre)), indexing="ij")
     outward = (x + 1j * y) / np.maximum(np.hypot(x, y), 1e-12)
     return float(np.degrees(np.angle(np.sum((vectors[..., 0] + 1j * vectors[..., 1]) * outward.conj()))))
+
+
+def _from_core(cells: int, centre: float) -> np.ndarray:
+    """Distances from the core to the nearest image of each cell, along an axis."""
+    away = np.arange(cells) - centre
+    away -= cells * np.rint(away / cells)
+    return np.where(np.isclose(np.abs(away), cells / 2), 0.0, away)  # between two images: neither side counts
 
 
 class Flux(NamedTuple):

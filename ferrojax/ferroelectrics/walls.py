@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from ferrojax.ferroelectrics.fitting import Estimate, least_squares
 from ferrojax.units import MILLIJOULE
 
 NARROWEST = 2.0  # planes that a domain needs between its walls
+SAME_PLANE = 1e-5  # of the cell, within which cells lie on one plane
 METRE_PER_SECOND = 1e5  # in one Å/fs
 
 
@@ -43,6 +45,48 @@ class Walls:
 def profile(grid: Float[np.ndarray, "x y z 3"], axis: int, component: int) -> Float[np.ndarray, " planes"]:
     """Means of a component of a map over the planes across an axis of the grid."""
     return grid[..., component].mean(tuple({0, 1, 2} - {axis}))
+
+
+class PlaneProfile(NamedTuple):
+    """Means over parallel planes of cells.
+
+    values: plane by plane, for ``fit_walls``. length: Å, after which they repeat along the normal. origin: Å, what to add to the
+    positions of ``fit_walls`` to count from the origin of the cell.
+    """
+
+    values: Float[np.ndarray, " planes"]
+    length: float
+    origin: float
+
+
+def plane_profile(
+    places: Float[np.ndarray, "cells 3"],
+    values: Float[np.ndarray, " cells"],
+    cell: Float[np.ndarray, "3 3"],
+    normal: tuple[int, int, int] = (1, 0, 0),
+) -> PlaneProfile:
+    """Means of a number over the planes across any direction, of cells that need not be a grid: walls of 90, 71 and 109 degrees.
+
+    places: where the cells stand in the mean lattice, Å. values: such as a component of the polarization. normal: h, k, l of
+    the reciprocal vectors of the cell; (1, 0, 0) takes the planes that hold its second and third vector.
+
+    Raises FerrojaxError for a normal with a common divisor and cells that are not on evenly spaced planes.
+    """
+    if np.gcd.reduce(normal) != 1:
+        raise FerrojaxError(f"plane_profile: the normal {tuple(normal)} must be whole numbers without a common divisor, such as (1, 0, 0).")
+    reciprocal = np.linalg.inv(cell) @ np.array(normal, float)
+    share = places @ reciprocal
+    first = share[0] % 1.0
+    away = (share - first) % 1.0
+    planes = len(np.unique(np.rint(away / SAME_PLANE).astype(int) % round(1 / SAME_PLANE)))
+    index = np.rint(away * planes)
+    if np.abs(away * planes - index).max() > planes * SAME_PLANE:
+        raise FerrojaxError(f"plane_profile: the cells do not lie on evenly spaced planes across {tuple(normal)}; give their ideal places.")
+    index = index.astype(int) % planes
+    length = float(1 / np.linalg.norm(reciprocal))
+    means = np.bincount(index, values, planes) / np.bincount(index, minlength=planes)
+    origin = (first - 0.5 / planes + 0.5) % 1.0 - 0.5
+    return PlaneProfile(means, length, float(origin) * length)
 
 
 def fit_walls(profile: Float[np.ndarray, " planes"], length: float) -> Walls:

@@ -23,6 +23,7 @@ from ferrojax.pto_test.page import page, zero_kelvin
 from ferrojax.pto_test.stages import STAGES, Bench, difference_energy, results
 from ferrojax.terminal import terminal
 
+SETTINGS = "settings.json"  # what is tested, and how
 FREE = ("temperatures_K", "sizes", "checkpoint_seconds")  # may change when a test goes on: each value has its own files
 
 
@@ -71,6 +72,7 @@ def make_report(folder: Path, config: PtoTestConfig, name: str) -> dict[str, Any
     report = {
         "ferrojax": ferrojax.__version__,
         "name": name,
+        "potential": json.loads((folder / SETTINGS).read_text(encoding="utf-8"))["potential"],
         "departures": config.departures(),
         "criteria": [{"criterion": v.criterion, "verdict": v.word, "passed": v.passed, "found": v.found} for v in verdicts],
         "energy_cubic_minus_tetragonal_eV": difference_energy(found["statics"]),
@@ -109,7 +111,7 @@ def make_potential(model: str | None, calculator: str | None, config: PtoTestCon
 
 def _claim(folder: Path, potential: Potential, config: PtoTestConfig) -> None:
     """Write down what is tested and how, or compare with what is there."""
-    path = folder / "settings.json"
+    path = folder / SETTINGS
     plain = config.model_dump(mode="json", exclude={"criteria"})
     protocol = {name: {k: v for k, v in section.items() if k not in FREE} for name, section in plain.items()}
     mine = {"potential": potential.identity, "protocol": protocol}

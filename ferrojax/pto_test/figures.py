@@ -25,7 +25,7 @@ def draw_heating(path: Path, npt: Runs, nvt: Runs, criteria: Criteria, start: di
         lengths.set(ylabel="lattice constants (Å)")
         _points(ratio, npt, "c/a", BLUE, "o", None)
         low, high = criteria.ca_300K
-        ratio.plot([300, 300], [low, high], color=GREEN, linewidth=4, alpha=0.5, label="passes at 300 K")
+        ratio.plot([300, 300], [low, high], color=GREEN, linewidth=4, alpha=0.5, solid_capstyle="butt", label="passes at 300 K")
         ratio.axhline(1, color=GREY, linewidth=0.6)
         ratio.set(ylabel="c/a")
         _polarizations(polar, npt, nvt)

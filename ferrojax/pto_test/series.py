@@ -15,7 +15,9 @@ from ferrojax.pto_test import crystal
 
 PLACES = ("a_A", "b_A", "c_A", "Px", "Py", "Pz", "dipole_Px", "dipole_Py", "dipole_Pz", "lindemann")
 COLUMNS = ("step", "time_ps", "temperature_K", "energy_eV", *PLACES)
+EDGES, POLARIZATION = ([COLUMNS.index(name) for name in names] for names in (PLACES[:3], PLACES[3:6]))
 TEN = 10  # records, the last ones, that decide whether a run goes on
+BLOCKS = 10  # of a run: where the long axis turns within it, the means of the edges say cubic and those of blocks do not
 BURST, CRUSHED = 2.0, 0.5  # of the first volume
 
 
@@ -74,6 +76,9 @@ def trouble(rows: Float[np.ndarray, "records 14"], limit: float) -> str | None:
 def averages(rows: Float[np.ndarray, "records 14"], discard: float) -> dict[str, Any]:
     """Means after ``discard`` of the records, with standard errors of correlated series; c is the longest mean edge.
 
+    ``P`` is the mean length of the polarization, ``c/a_blocks`` the mean of c/a over ten blocks, each with its own long edge: both keep
+    what cancels in the means of a crystal whose axis turns. Fluctuations alone put ``c/a_blocks`` above 1.
+
     Raises FerrojaxError for fewer than ten records.
     """
     kept = rows[int(discard * len(rows)) :]
@@ -83,7 +88,10 @@ def averages(rows: Float[np.ndarray, "records 14"], discard: float) -> dict[str,
         if np.isfinite(column).all():
             value = mean(column)
             found[name], found[f"{name}_error"] = value.value, value.error
-    return found | shape([found["a_A"], found["b_A"], found["c_A"]])
+    size = mean(np.linalg.norm(kept[:, POLARIZATION], axis=1))
+    found |= {"P": size.value, "P_error": size.error}
+    blocks = [shape(list(block.mean(0)))["c/a"] for block in np.array_split(kept[:, EDGES], BLOCKS)]
+    return found | shape([found["a_A"], found["b_A"], found["c_A"]]) | {"c/a_blocks": float(np.mean(blocks))}
 
 
 def shape(lengths: list[float]) -> dict[str, float]:
