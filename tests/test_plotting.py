@@ -4,10 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from ase import Atoms
 from matplotlib.image import imread
 
 from ferrojax import plotting as pt
 from ferrojax.errors import FerrojaxError
+from ferrojax.ferroelectrics.walls import fit_walls, kinks
 
 GRID = np.arange(6) + 0.5
 
@@ -110,6 +112,47 @@ def test_curves_draw_what_they_are_given(axes):
     axes.clear()
     pt.training_curve(axes, {"forces": ([0, 1], [1.0, 0.1]), "energy": ([], [])}, "RMSE")
     assert len(axes.lines) == 1 and axes.get_yscale() == "log"
+
+
+def test_a_fit_of_several_walls_is_drawn_over_its_period(axes):
+    """Two walls of different widths and domains of different size, planes where ``fit_walls`` has them."""
+    length, planes = 80.0, 20
+    x = (np.arange(planes) + 0.5) * length / planes
+
+    def law(x):
+        return 0.1 + 0.7 * kinks(x, np.array([18.0, 55.0]), np.array([3.0, 5.0]), np.array([-1, 1]), length)
+
+    pt.wall_profile(axes, x, law(x)[:, None] * np.eye(3)[2], fit=fit_walls(law(x), length))
+    fine, curve = axes.lines[3].get_data()
+    np.testing.assert_allclose(curve, law(fine), atol=1e-6)
+    assert fine[0] == 0.0 and fine[-1] == length and axes.lines[3].get_label() == "tanh, 2ξ = 6 and 10 Å"
+
+
+def test_equal_components_of_a_profile_are_both_seen(axes):
+    pt.wall_profile(axes, GRID, np.zeros((6, 3)))
+    first, second = axes.lines[:2]
+    assert first.get_marker() != second.get_marker()
+    assert first.get_fillstyle() == "none" and first.get_markersize() > 1.5 * second.get_markersize()
+
+
+def test_a_sketch_has_atoms_cell_and_arrows_where_they_belong(axes):
+    """Without a turn z points at the reader: x and y stay, and the atom on top is drawn last."""
+    atoms = Atoms("PbTi", positions=[[0, 0, 3.0], [2, 1.0, 0]], cell=[4.0, 5.0, 6.0], pbc=True)
+    pt.sketch(axes, atoms, np.array([[0.0, 0.1, 0.2], [0.1, 0.0, -0.2]]), scale=10.0, turn="")
+    balls, arrows = axes.collections
+    np.testing.assert_allclose(balls.get_offsets(), [[2, 1], [0, 0]])
+    np.testing.assert_allclose(np.c_[arrows.U, arrows.V], [[0, 1], [1, 0]], atol=1e-12)
+    assert len(axes.lines) == 12 and len({tuple(c) for c in arrows.get_facecolor()}) == 2
+    axes.clear()
+    pt.sketch(axes, atoms, turn="-90x")  # z upwards
+    np.testing.assert_allclose(sorted(axes.collections[0].get_offsets().tolist()), [[0, 3], [2, 0]], atol=1e-12)
+    with pytest.raises(FerrojaxError, match=r"sketch: 2 atoms need vectors of shape \(2, 3\)"):
+        pt.sketch(axes, atoms, np.zeros((3, 3)))
+
+
+def test_figures_of_notebooks_are_readable():
+    with pt.journal():
+        assert pt.figure()[0].dpi >= 150
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Run the notebooks from top to bottom.
 
-python tools/notebooks.py                 # each is run and written back with its output
-python tools/notebooks.py --check         # run only: what CI does
+python tools/notebooks.py                 # each is run and written back with its output, if no cell failed
+python tools/notebooks.py --check         # run and written nowhere, as tests/test_notebooks.py does
 python tools/notebooks.py notebooks/1-quickstart.ipynb
 """
 

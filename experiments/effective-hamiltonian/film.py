@@ -2,7 +2,8 @@
 
     python experiments/effective-hamiltonian/film.py experiments/effective-hamiltonian/batio3-wc-film.yaml
 
-Writes beside the configuration a folder of its name: summary.json, modes.npz, film.extxyz (for OVITO) and film.png.
+Writes beside the configuration a folder of its name: summary.json, and for each number of dead layers modes-*.npz, film-*.extxyz (for
+OVITO) and film-*.png. A film whose modes are stored is only analysed and drawn anew.
 """
 
 from __future__ import annotations
@@ -17,22 +18,29 @@ import numpy as np
 from ase.io import write as write_ase
 from common import parameters
 
-from ferrojax import effective
+from ferrojax import effective, plotting
 from ferrojax.dynamics import Constant, MonteCarlo, Ramp, run
 from ferrojax.files import write_bytes, write_text
 from ferrojax.study import read_study
 
+UP_DOWN = ("#B35806", "#542788")  # colours of the map
+
 
 def main() -> None:
     settings, folder = read_study(__doc__)
-    results = {f"dead_layers={d}": quench(settings, d, folder) for d in settings["dead_layers"]}
+    results = {}
+    for layers in settings["dead_layers"]:
+        table = folder / f"modes-{layers}.npz"
+        modes = np.load(table)["modes"] if table.exists() else quench(settings, layers, folder)
+        results[f"dead_layers={layers}"] = analyse(modes)
+        draw(modes, layers, folder / f"film-{layers}.png")
     write_text(folder / "summary.json", json.dumps({"settings": settings, "films": results}, indent=1) + "\n")
     for name, numbers in results.items():
         print(name, json.dumps(numbers))
 
 
-def quench(settings: dict, dead_layers: int, folder: Path) -> dict[str, float | bool]:
-    """One film, cooled linearly and then held."""
+def quench(settings: dict, dead_layers: int, folder: Path) -> np.ndarray:
+    """The mean modes of one film, cooled linearly and then held."""
     shape, sweeps = tuple(settings["shape"]), settings["sweeps"]
     params = parameters(settings)
     boundary = effective.LatticeBoundary(dead_layers=dead_layers)
@@ -51,12 +59,12 @@ def quench(settings: dict, dead_layers: int, folder: Path) -> dict[str, float | 
         progress, here = more.progress, more.state
         total, count = total + np.asarray(here.modes, float), count + 1
     modes = total / count
-    save(params, state.replace(modes=jnp.asarray(modes)), dead_layers, folder)
-    return analyse(modes)
+    save(state.replace(modes=jnp.asarray(modes)), dead_layers, folder)
+    return modes
 
 
 def analyse(modes: np.ndarray) -> dict[str, float | bool]:
-    """What kind of domains: share of up and down, mean, turning of the modes at the electrodes."""
+    """What kind of domains: share of up and down, mean, turning of the modes at the electrodes; a period is an up and a down domain."""
     up = modes[..., 2] > 0
     inner = np.abs(modes[:, :, 1:-1, 2]).mean()
     across = np.hypot(modes[..., 0], modes[..., 1])
@@ -76,32 +84,35 @@ def analyse(modes: np.ndarray) -> dict[str, float | bool]:
     }
 
 
-def save(params: effective.HeffParams, state: effective.LatticeState, dead_layers: int, folder: Path) -> None:
-    """modes.npz, an extended XYZ and a picture."""
+def save(state: effective.LatticeState, dead_layers: int, folder: Path) -> None:
+    """Modes and an extended XYZ."""
     data = io.BytesIO()
     np.savez(data, modes=np.asarray(state.modes, np.float32))
     write_bytes(folder / f"modes-{dead_layers}.npz", data.getvalue())
     atoms, text = state.to_ase(), io.StringIO()
     write_ase(text, atoms, format="extxyz")
     write_text(folder / f"film-{dead_layers}.extxyz", text.getvalue())
-    draw(np.asarray(state.modes), f"{dead_layers} dead layers", folder / f"film-{dead_layers}.png")
 
 
-def draw(modes: np.ndarray, title: str, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1, 2])
-    limit = float(np.abs(modes[..., 2]).max())
-    middle = modes[:, :, modes.shape[2] // 2, 2]
-    image = left.imshow(middle.T, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
-    left.set(xlabel="x (cells)", ylabel="y (cells)", title="$u_z$ in the middle plane (Å)")
-    figure.colorbar(image, ax=left, shrink=0.8)
-    cut = modes[:, modes.shape[1] // 2]
-    x, z = np.meshgrid(np.arange(cut.shape[0]), np.arange(cut.shape[1]), indexing="ij")
-    right.quiver(x, z, cut[..., 0], cut[..., 2], cut[..., 2], cmap="RdBu_r", clim=(-limit, limit), pivot="mid", scale=limit * 32)
-    right.set(xlabel="x (cells)", ylabel="z (cells)", title=f"a cut at y = {modes.shape[1] // 2}; {title}", aspect="equal")
-    figure.savefig(path, dpi=150)
+def draw(modes: np.ndarray, dead_layers: int, path: Path) -> None:
+    """u_z in the middle plane, and a cut across the film whose arrows are as long as a cell where the mode is as large as the key says."""
+    nx, ny, nz = modes.shape[:3]
+    limit, unit = float(np.abs(modes[..., 2]).max()), 0.2  # Å
+    x, y, z = np.arange(nx), np.arange(ny), np.arange(nz)
+    cut = modes[:, ny // 2]
+    with plotting.journal():
+        figure, (left, right) = plotting.figure(1, 2, width=plotting.PAGE, height=50, width_ratios=(1, 1.75))
+        plotting.component_map(left, x, y, modes[:, :, nz // 2, 2], "$u_z$ (Å)", largest=limit)
+        left.axhline(ny // 2, color="black", linewidth=0.6, linestyle=":")
+        left.set(xlabel="x (cells)", ylabel="y (cells)", title="middle plane")
+        colour = np.where(cut[..., 2] > 0, *UP_DOWN).ravel()
+        style = {"pivot": "mid", "angles": "xy", "scale_units": "xy", "scale": unit, "width": 0.003, "headwidth": 3.5, "color": colour}
+        arrows = right.quiver(*np.meshgrid(x, z, indexing="ij"), cut[..., 0], cut[..., 2], **style)
+        right.quiverkey(arrows, 0.86, 1.1, unit, f"{unit:g} Å", labelpos="E", coordinates="axes", color="black")
+        layers = {0: "no dead layer", 1: "one dead layer"}.get(dead_layers, f"{dead_layers} dead layers")
+        right.set(xlabel="x (cells)", ylabel="z (cells)", title=f"cut along the dotted line; {layers}", aspect="equal")
+        right.set(xlim=(-1, nx), ylim=(-1, nz), yticks=range(0, nz, 5))
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
     python experiments/effective-hamiltonian/scan.py experiments/effective-hamiltonian/batio3-lda-heating.yaml
 
 Writes beside the configuration a folder of its name: scan.csv (one row a temperature), summary.json and scan.png. A scan
-that was stopped goes on after its last whole temperature.
+that was stopped goes on after its last whole temperature; one that is whole is only drawn anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import parameters
 
-from ferrojax import analysis, effective
+from ferrojax import analysis, effective, plotting
 from ferrojax.dynamics import HybridMonteCarlo, Langevin, MonteCarlo, NoseHoover, run
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_bytes, write_csv, write_text
@@ -36,7 +36,9 @@ COLUMNS = ("temperature_K", "u1_A", "u2_A", "u3_A", "P_C_per_m2", "P_error", "a1
 
 def main() -> None:
     settings, folder = read_study(__doc__)
-    rows = scan(settings, folder)
+    rows = _table(folder)
+    if [row["temperature_K"] for row in rows] != settings["temperatures_K"]:
+        rows = scan(settings, folder)
     report(settings, rows, folder)
 
 
@@ -86,11 +88,19 @@ def _resume(folder: Path) -> tuple[list[dict], np.ndarray | None]:
         return [], None
     with np.load(place) as saved:
         modes, count = saved["modes"], int(saved["count"])
-    with table.open(newline="") as file:
-        rows = [{k: v if k == "phase" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+    rows = _table(folder)
     if len(rows) < count:
         raise FerrojaxError(f"{table}: has {len(rows)} rows, but the scan had finished {count}; remove {place} to start anew.")
     return rows[:count], modes
+
+
+def _table(folder: Path) -> list[dict]:
+    """The rows of scan.csv, none if it is not there."""
+    table = folder / "scan.csv"
+    if not table.exists():
+        return []
+    with table.open(newline="") as file:
+        return [{k: v if k == "phase" else float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 def _store(folder: Path, rows: list[dict], modes: np.ndarray) -> None:
@@ -113,22 +123,21 @@ def report(settings: dict, rows: list[dict], folder: Path) -> None:
 
 
 def draw(settings: dict, rows: list[dict], found: list[dict], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 5.5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    kelvins = [r["temperature_K"] for r in rows]
-    for k, (name, marker) in enumerate(zip(("u1_A", "u2_A", "u3_A"), "v^o")):
-        above.plot(kelvins, [r[name] for r in rows], marker + "-", ms=4, lw=1, label=f"$\\langle|u_{k + 1}|\\rangle$")
-    for k, (name, marker) in enumerate(zip(("a1_A", "a2_A", "a3_A"), "v^o")):
-        below.plot(kelvins, [r[name] for r in rows], marker + "-", ms=4, lw=1, label=f"$a_{k + 1}$")
-    for axes in (above, below):
-        for item in found:
-            axes.axvline(item["temperature_K"], color="0.7", lw=0.8, zorder=0)
-        axes.legend(frameon=False)
-    above.set(ylabel="mean mode (Å)", title=settings["title"])
-    below.set(xlabel="T (K)", ylabel="lattice constants (Å)")
-    figure.savefig(path, dpi=150)
+    """Mean modes and lattice constants with the transitions."""
+    kelvins, marks = [r["temperature_K"] for r in rows], "v^o"
+    with plotting.journal():
+        figure, (above, below) = plotting.figure(2, 1, height=115, sharex=True)
+        for axes, kind, letter in ((above, "u", r"\langle|u_{}|\rangle"), (below, "a", "a_{}")):
+            for k, marker in enumerate(marks, start=1):
+                axes.plot(kelvins, [r[f"{kind}{k}_A"] for r in rows], marker + "-", label=f"${letter.format(k)}$")
+            for item in found:
+                axes.axvline(item["temperature_K"], color="0.7", linewidth=0.8, zorder=0)
+        above.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
+        below.legend()
+        above.set(ylabel="mean mode (Å)")
+        above.set_title(settings["title"], pad=17)
+        below.set(xlabel="T (K)", ylabel="lattice constants (Å)")
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

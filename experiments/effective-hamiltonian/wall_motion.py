@@ -1,4 +1,4 @@
-"""Speed of 180° walls in a field along the polarization, and Merz's law at each temperature that has enough slow ones.
+"""Speed of 180° walls in a field along the polarization; Merz's law at each temperature that has enough slow ones, and creep at all.
 
     python experiments/effective-hamiltonian/wall_motion.py experiments/effective-hamiltonian/pbtio3-wall-motion.yaml
 
@@ -24,22 +24,26 @@ from common import parameters, store
 from ferrojax import effective, plotting
 from ferrojax.dynamics import Constant, Langevin, run
 from ferrojax.errors import FerrojaxError
-from ferrojax.ferroelectrics.kinetics import Merz, merz
+from ferrojax.ferroelectrics.fitting import Estimate
+from ferrojax.ferroelectrics.kinetics import Creep, Merz, creep, merz
 from ferrojax.ferroelectrics.walls import Walls, fit_walls, profile, track, velocity
 from ferrojax.files import write_text
 from ferrojax.study import read_study
 from ferrojax.units import KV_PER_CM
 
-COLUMNS = ("temperature_K", "field_kV_per_cm", "seed", "speed_m_per_s", "error_m_per_s", "travel_A", "picoseconds")
+FIELD, SPEED, ERROR = "field_kV_per_cm", "speed_m_per_s", "error_m_per_s"
+COLUMNS = ("temperature_K", FIELD, "seed", SPEED, ERROR, "travel_A", "picoseconds")
 CLOSEST = 8.0  # cells between the walls, below which they feel each other: the series ends there
 FEWEST = 20  # frames of a series
+FILTERS = ("travel", "error", "speed")  # of the points that the laws are fitted to
+EXPONENTS = {"free": None, "1": 1.0, "1/4": 0.25}  # of creep: fitted; nucleation; a line in random bonds
 
 
 def main() -> None:
     settings, folder = read_study(__doc__)
     table = folder / "speeds.csv"
     rows = [] if not table.exists() else [{k: float(v) for k, v in row.items()} for row in csv.DictReader(table.open(newline=""))]
-    done = {(row["temperature_K"], row["field_kV_per_cm"], row["seed"]) for row in rows}
+    done = {(row["temperature_K"], row[FIELD], row["seed"]) for row in rows}
     wanted = [(kelvin, field) for kelvin, fields in settings["fields_kV_per_cm"].items() for field in fields]
     for (kelvin, field), seed in itertools.product(wanted, settings["seeds"]):
         if (kelvin, field, seed) not in done:
@@ -100,66 +104,121 @@ def two_walls(planes: np.ndarray, edge: float) -> Walls | None:
 
 def report(settings: dict, rows: list[dict[str, float]], folder: Path) -> None:
     """summary.json and speeds.png."""
-    points = means(rows)
-    waiting = {kelvin: those_that_wait(settings, points, kelvin) for kelvin in sorted({p["temperature_K"] for p in points})}
-    waiting = {kelvin: columns for kelvin, columns in waiting.items() if len(columns[0]) > 2}
-    laws = {kelvin: merz(*columns) for kelvin, columns in waiting.items()}
-    fits = {f"{kelvin:g}": as_dict(law, *waiting[kelvin]) for kelvin, law in laws.items()}
-    write_text(folder / "summary.json", json.dumps({"settings": settings, "points": points, "merz": fits}, indent=1) + "\n")
-    curves = {kelvin: (columns[0], laws[kelvin]) for kelvin, columns in waiting.items()}
-    draw(settings, points, curves, folder / "speeds.png")
-    print(json.dumps({"merz": fits}, indent=1))
+    cell = float(parameters(settings).a0)
+    points = [point | {"left_out": why_left_out(settings, point, cell)} for point in means(rows)]
+    waiting = [point for point in points if point["left_out"] is None]
+    laws = laws_of_merz(waiting)
+    fits = {f"{kelvin:g}": of_merz(law, here) for kelvin, (here, law) in laws.items()}
+    unfiltered = {f"without_{name}": activations(settings, points, cell, name) for name in ("travel", "speed")}
+    crept = {name: of_creep(waiting, exponent) for name, exponent in EXPONENTS.items()}
+    summary = {"settings": settings, "points": points, "merz": fits, "merz_unfiltered": unfiltered, "creep": crept}
+    write_text(folder / "summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    draw(settings, points, laws, folder / "speeds.png")
+    print(json.dumps({"merz": fits, "creep": crept}, indent=1))
 
 
-def means(rows: list[dict[str, float]]) -> list[dict[str, float]]:
+def means(rows: list[dict[str, float]]) -> list[dict[str, Any]]:
     """Over the seeds; the error is the larger of their scatter's and that of the fits."""
     points = []
-    for kelvin, field in sorted({(row["temperature_K"], row["field_kV_per_cm"]) for row in rows}):
-        same = [row for row in rows if (row["temperature_K"], row["field_kV_per_cm"]) == (kelvin, field)]
-        same = [row for row in same if np.isfinite(row["speed_m_per_s"])]
+    for kelvin, field in sorted({(row["temperature_K"], row[FIELD]) for row in rows}):
+        same = [row for row in rows if (row["temperature_K"], row[FIELD]) == (kelvin, field)]
+        same = [row for row in same if np.isfinite(row[SPEED])]
         if same:
-            speeds = np.array([row["speed_m_per_s"] for row in same])
+            speeds = np.array([row[SPEED] for row in same])
             scatter = speeds.std(ddof=1) / len(speeds) ** 0.5 if len(speeds) > 1 else 0.0
-            own = np.sqrt(np.sum([row["error_m_per_s"] ** 2 for row in same])) / len(speeds)
+            own = np.sqrt(np.sum([row[ERROR] ** 2 for row in same])) / len(speeds)
             travel = float(np.mean([row["travel_A"] for row in same]))
             values = (kelvin, field, float(speeds.mean()), float(max(scatter, own)), travel)
-            points.append(dict(zip(("temperature_K", "field_kV_per_cm", "speed_m_per_s", "error_m_per_s", "travel_A"), values)))
+            points.append(dict(zip(("temperature_K", FIELD, SPEED, ERROR, "travel_A"), values)))
     return points
 
 
-def those_that_wait(settings: dict, points: list[dict[str, float]], kelvin: float) -> tuple[np.ndarray, ...]:
-    """Fields, speeds and their errors of the walls to which Merz's law may apply.
+def why_left_out(settings: dict, point: dict[str, Any], cell: float, filters: tuple[str, ...] = FILTERS) -> str | None:
+    """Why the laws do not apply to a wall, None if they may."""
+    if "travel" in filters and point["travel_A"] <= cell:
+        return "went no farther than a cell: it may only have settled in its valley"
+    if "error" in filters and point[SPEED] <= settings["clear"] * point[ERROR]:
+        return f"speed below {settings['clear']:g} times its error"
+    if "speed" in filters and point[SPEED] >= settings["creep_below_m_per_s"]:
+        return f"{settings['creep_below_m_per_s']:g} m/s or more: it no longer waits for nuclei but flows"
+    return None
 
-    Those that went no farther than a cell may only have settled in their valley; fast ones no longer wait for nuclei but flow.
+
+def columns(points: list[dict[str, Any]], *names: str) -> tuple[np.ndarray, ...]:
+    return tuple(np.array([point[name] for point in points]) for name in names)
+
+
+def laws_of_merz(points: list[dict[str, Any]]) -> dict[float, tuple[list[dict[str, Any]], Merz]]:
+    """At each temperature with more than two points: these, and the law."""
+    laws = {}
+    for kelvin in sorted({point["temperature_K"] for point in points}):
+        here = [point for point in points if point["temperature_K"] == kelvin]
+        if len(here) > 2:
+            laws[kelvin] = (here, merz(*columns(here, FIELD, SPEED, ERROR)))
+    return laws
+
+
+def activations(settings: dict, points: list[dict[str, Any]], cell: float, without: str) -> dict[str, Any]:
+    """What the activation fields would be without one of the filters."""
+    filters = tuple(name for name in FILTERS if name != without)
+    kept = [point for point in points if why_left_out(settings, point, cell, filters) is None]
+    fits = {f"{kelvin:g}": of_merz(law, here) for kelvin, (here, law) in laws_of_merz(kept).items()}
+    return {kelvin: {name: fit[name] for name in ("activation_field_kV_per_cm", "points")} for kelvin, fit in fits.items()}
+
+
+def of_merz(law: Merz, points: list[dict[str, Any]]) -> dict[str, Any]:
+    field, speed, error = columns(points, FIELD, SPEED, ERROR)
+    fitted = {"ln_v0": law.log_speed, "activation_field_kV_per_cm": law.activation}
+    return judged(fitted, np.log(speed / law.speed(field)), error / speed)
+
+
+def of_creep(points: list[dict[str, Any]], exponent: float | None) -> dict[str, Any]:
+    """One fit at all temperatures together."""
+    field, speed, error, kelvin = columns(points, FIELD, SPEED, ERROR, "temperature_K")
+    law: Creep = creep(field, speed, kelvin, error, exponent)
+    fitted = {"ln_v0": law.log_speed, "barrier_eV": law.barrier} | ({"exponent": law.exponent} if exponent is None else {})
+    found = judged(fitted, np.log(speed / law.speed(field, kelvin)), error / speed)
+    return found | {"at_kV_per_cm": law.at, "fixed_exponent": exponent}
+
+
+def judged(fitted: dict[str, Estimate], missed: np.ndarray, error: np.ndarray) -> dict[str, Any]:
+    """The numbers of a law and how well it fits ln v: χ² over the degrees of freedom is about 1 where the law holds.
+
+    Where it is larger, errors grow by its root: the scatter about the law, not the errors of the speeds, then says how well they are known.
     """
-    cell = float(parameters(settings).a0)
-    here = [p for p in points if p["temperature_K"] == kelvin and p["travel_A"] > cell]
-    here = [p for p in here if settings["clear"] * p["error_m_per_s"] < p["speed_m_per_s"] < settings["creep_below_m_per_s"]]
-    return tuple(np.array([p[name] for p in here]) for name in ("field_kV_per_cm", "speed_m_per_s", "error_m_per_s"))
+    freedom = len(missed) - len(fitted)
+    chi = float(np.sum((missed / error) ** 2)) / freedom
+    found: dict[str, Any] = {name: {"value": e.value, "error": e.error * max(1.0, chi) ** 0.5} for name, e in fitted.items()}
+    scatter = float(np.sqrt(np.mean(missed**2)))
+    return found | {"points": len(missed), "chi_squared_per_freedom": chi, "errors_times": max(1.0, chi) ** 0.5, "rms_of_ln_v": scatter}
 
 
-def as_dict(law: Merz, field: np.ndarray, speed: np.ndarray, error: np.ndarray) -> dict[str, Any]:
-    """The numbers of a law, and how well it fits: χ² of ln v over the degrees of freedom is about 1 where it holds."""
-    pulls = np.log(speed / law.speed(field)) * speed / error
-    pairs = {"ln_v0": law.log_speed, "activation_field_kV_per_cm": law.activation}
-    found: dict[str, Any] = {name: {"value": e.value, "error": e.error} for name, e in pairs.items()}
-    return found | {"points": len(field), "chi_squared_per_freedom": float(pulls @ pulls) / (len(field) - len(pairs))}
-
-
-def draw(settings: dict, points: list[dict[str, float]], curves: dict[float, tuple[np.ndarray, Merz]], path: Path) -> None:
-    """Speeds, and each law over the fields that it was fitted to."""
+def draw(settings: dict, points: list[dict[str, Any]], laws: dict[float, tuple[list[dict[str, Any]], Merz]], path: Path) -> None:
+    """Speeds, filled where they were fitted; below three errors an upper limit, two errors above; each law over its fields."""
     with plotting.journal():
-        figure, axes = plotting.figure()
-        for colour, kelvin in zip(plotting.PALETTE, sorted({p["temperature_K"] for p in points})):
-            here = [p for p in points if p["temperature_K"] == kelvin and p["speed_m_per_s"] > 0]
-            field, speed, error = (np.array([p[n] for p in here]) for n in ("field_kV_per_cm", "speed_m_per_s", "error_m_per_s"))
-            axes.errorbar(1e3 / field, speed, error, fmt="o", ms=3, capsize=2, color=colour, label=f"{kelvin:g} K")
-            if kelvin in curves:
-                fitted, law = curves[kelvin]
-                fine = np.linspace(fitted.min(), fitted.max(), 100)
+        figure, axes = plotting.figure(height=75)
+        for colour, kelvin in zip(plotting.PALETTE, sorted({point["temperature_K"] for point in points})):
+            here = [point for point in points if point["temperature_K"] == kelvin]
+            unclear = [point for point in here if point[SPEED] <= settings["clear"] * point[ERROR]]
+            fitted = [point for point in here if point["left_out"] is None]
+            others = [point for point in here if point not in unclear and point not in fitted]
+            style = {"fmt": "o", "markersize": 3.5, "capsize": 2, "color": colour, "elinewidth": 0.8}
+            for some, fill in ((fitted, colour), (others, "white")):
+                field, speed, error = columns(some, FIELD, SPEED, ERROR)
+                axes.errorbar(1e3 / field, speed, error, **style, markerfacecolor=fill)
+            field, speed, error = columns(unclear, FIELD, SPEED, ERROR)
+            axes.plot(1e3 / field, speed + 2 * error, "v", color=colour, fillstyle="none")
+            if kelvin in laws:
+                among, law = laws[kelvin]
+                ends = columns(among, FIELD)[0]
+                fine = np.linspace(ends.min(), ends.max(), 100)
                 axes.plot(1e3 / fine, law.speed(fine), color=colour, lw=0.8)
-        axes.set(xlabel="1/E (cm/MV)", ylabel="wall speed (m/s)", yscale="log", title=settings["title"])
-        axes.legend()
+            axes.plot([], [], "o", color=colour, label=f"{kelvin:g} K")
+        axes.plot([], [], "o", color="black", markerfacecolor="white", label="not fitted")
+        axes.plot([], [], "v", color="black", fillstyle="none", label="upper limit")
+        axes.set(xlabel="1/E (cm/MV)", ylabel="wall speed (m/s)", yscale="log")
+        axes.set_title(settings["title"], pad=27)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2, handletextpad=0.3)
         plotting.save(figure, path)
 
 

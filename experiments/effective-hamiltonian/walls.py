@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from ferrojax import effective
+from ferrojax import effective, plotting
 from ferrojax.files import write_text
 
 SETS = ("pbtio3-lda", "batio3-wc")
@@ -39,18 +39,16 @@ def main() -> None:
 
 
 def draw(profiles: dict[tuple[str, str], np.ndarray], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    panels = figure.subplots(1, len(SETS))
-    for axes, name in zip(panels, SETS):
-        for centre, marker in (("cell", "o-"), ("site", "s--")):
-            profile = profiles[name, centre]
-            place = np.arange(len(profile)) + (0.5 if centre == "cell" else 0.0)
-            axes.plot(place, profile, marker, ms=4, lw=1, label=f"{centre}-centred")
-        axes.set(xlabel="x (cells)", ylabel="$u_z$ (Å)", title=name)
-        axes.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    with plotting.journal():
+        figure, panels = plotting.figure(1, len(SETS), width=plotting.PAGE, height=65)
+        for axes, name in zip(panels, SETS):
+            for centre, marker in (("cell", "o-"), ("site", "s--")):
+                profile = profiles[name, centre]
+                place = np.arange(len(profile)) + (0.5 if centre == "cell" else 0.0)
+                axes.plot(place, profile, marker, label=f"{centre}-centred")
+            axes.set(xlabel="x (cells)", ylabel="$u_z$ (Å)", title=name)
+            axes.legend()
+        plotting.save(figure, path)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,8 @@ def rotation(settings: dict) -> Problem:
             "remanent": Structure(low, free=FREE, in_field=False),
         },
         lambda here: here.barrier("top", "up"),
-        {"remanence": Constraint(lambda here: here.polarization("remanent")[2], remanence, remanence, scale=0.1)},
+        {"remanence": Constraint(lambda here: here.polarization("remanent")[2], remanence, remanence, scale=0.1, unit="C/m²")},
+        unit="eV",
     )
 
 

@@ -57,8 +57,9 @@ def film(settings: dict, folder: Path) -> Problem:
         [epitaxial(*settings["bounds"]["epitaxial"], name="epitaxial")],
         {"film": Structure(Point(with_images(bulk), jnp.zeros((3, 3))), free=FREE)},
         lambda here: jnp.abs(here.flexoelectric("film", model)[index]),
-        {"stability": Constraint(lambda here: here.stiffness("film"), lower=settings["softest_eV_per_A2"])},
+        {"stability": Constraint(lambda here: here.stiffness("film"), lower=settings["softest_eV_per_A2"], unit="eV/Å²")},
         sense="maximise",
+        unit="nC/m",
     )
 
 

@@ -45,7 +45,7 @@ def superlattice(settings: dict) -> Problem:
     state = effective.uniform_state(shape, settings["start_mode_A"]).replace(occupation=filled)
     well = effective.minimise(enthalpy, params, state, base.strain, clamp="epitaxial", tolerance=1e-7)
     axis = "xyz".index(settings["axis"])
-    stiff = Constraint(lambda here: here.stiffness("well"), lower=settings["stiffness_eV_per_A2"], scale=0.1)
+    stiff = Constraint(lambda here: here.stiffness("well"), lower=settings["stiffness_eV_per_A2"], scale=0.1, unit="eV/Å²")
     return Problem(
         enthalpy,
         base,

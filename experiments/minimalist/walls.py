@@ -3,7 +3,7 @@
     python experiments/minimalist/walls.py experiments/minimalist/titanates-walls.yaml
 
 Bulk, then two walls in each cell, relaxed with the cell held (it is the mean of both domains, so the walls are free of stress).
-The folder of the configuration's name gets summary.json, walls.csv and walls.png.
+The folder of the configuration's name gets summary.json, walls.csv (energies), profiles.csv and walls.png.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ def main() -> None:
         gamma = walls.wall_energy(whole, energy * len(found) / len(bulk), area)
         moved = structures.displacements(found, reference)
         name = f"{case['angle']}° {case['centre']}"
-        profiles[name] = (found, moved, reference)
+        profiles[label(settings, case)] = off_centring(settings, found, moved, reference)
         rows.append({"wall": name, "atoms": len(found), "energy_mJ_per_m2": round(gamma, 2), "reference": case["reference"]})
         print(rows[-1], flush=True)
     record(settings, bulk, rows, folder)
-    draw(settings, profiles, folder / "walls.png")
+    draw(settings, profiles, folder)
 
 
 def record(settings: dict, bulk: Atoms, rows: list[dict], folder: Path) -> None:
@@ -47,20 +47,33 @@ def record(settings: dict, bulk: Atoms, rows: list[dict], folder: Path) -> None:
     write_csv(folder / "walls.csv", rows)
 
 
-def draw(settings: dict, profiles: dict, path: Path) -> None:
-    """How far each B atom is from the middle of its oxygens, in the direction that switches, across each cell."""
+def label(settings: dict, case: dict) -> str:
+    """Which wall, by the element of the atoms that lie on it."""
     a, b = species(settings["formula"])[:2]
+    return f"{case['angle']}° through {a if case['centre'] == 'A' else b}"
+
+
+def off_centring(settings: dict, found: Atoms, moved: np.ndarray, reference: Atoms) -> np.ndarray:
+    """x of each B atom and how far it is from the middle of its oxygens, in the direction that switches, Å, across the walls."""
+    cells = find_cells(reference, *species(settings["formula"])[:2])
+    off = local.off_centring(cells, moved)[1]
+    share = (found.positions[cells.b] @ np.linalg.inv(found.cell.array))[:, 0]
+    x = share.round(6) % 1.0 * found.cell.lengths()[0]  # rounded, or a plane at 0 may end up at the other end
+    order = np.argsort(x)
+    return np.stack([x[order], off[order, int(off.std(0).argmax())]], 1)
+
+
+def draw(settings: dict, profiles: dict[str, np.ndarray], folder: Path) -> None:
+    """profiles.csv and walls.png."""
+    rows = [(name, *(round(float(value), 5) for value in point)) for name, points in profiles.items() for point in points]
+    write_csv(folder / "profiles.csv", rows, ("wall", "x_A", "off_centring_A"))
     with plotting.journal():
         figure, axes = plotting.figure()
-        for name, (atoms, moved, reference) in profiles.items():
-            cells = find_cells(reference, a, b)
-            off = local.off_centring(cells, moved)[1]
-            x = (atoms.positions[cells.b] @ np.linalg.inv(atoms.cell.array))[:, 0] % 1.0 * atoms.cell.lengths()[0]
-            order = np.argsort(x)
-            axes.plot(x[order], off[order, int(off.std(0).argmax())], "o-", label=name)
-        axes.set(xlabel="x (Å)", ylabel=f"off-centring of {b} (Å)")
+        for (name, points), mark in zip(profiles.items(), ("o-", "s--", "^-")):
+            axes.plot(*points.T, mark, label=name)
+        axes.set(xlabel="x (Å)", ylabel=f"off-centring of {species(settings['formula'])[1]} (Å)")
         axes.legend(loc="upper right")
-        plotting.save(figure, path)
+        plotting.save(figure, folder / "walls.png")
 
 
 if __name__ == "__main__":

@@ -29,6 +29,16 @@ from ferrojax.sections import read_section
 from ferrojax.shipped import model_folder
 
 SKIN = 1.0  # Å
+UNITS = {
+    "enthalpy": "eV",
+    "barrier": "eV",
+    "polarization": "C/m²",
+    "susceptibility": "",
+    "strain": "",
+    "piezoelectric": "pm/V",
+    "stiffness": "eV/Å²",
+    "flexoelectric": "nC/m",
+}
 
 
 def run_design(source: str | Path | dict[str, Any]) -> Design:
@@ -61,8 +71,9 @@ def problem_of(config: DesignConfig, folder: Path) -> Problem:
         changes,
         {name: _structure(s, config, folder, model, params, waves) for name, s in config.structures.items()},
         quantity(config.objective, model),
-        {name: Constraint(quantity(c, model), c.lower, c.upper, c.scale) for name, c in config.constraints.items()},
+        {name: Constraint(quantity(c, model), c.lower, c.upper, c.scale, UNITS[c.quantity]) for name, c in config.constraints.items()},
         config.sense,
+        UNITS[config.objective.quantity],
     )
 
 

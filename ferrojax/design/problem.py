@@ -29,12 +29,16 @@ HALVINGS = 5  # of a step on which a structure is lost
 
 @dataclass(frozen=True)
 class Constraint:
-    """lower <= value(here) <= upper; equal bounds make an equation. scale: a change of the value that counts as large."""
+    """lower <= value(here) <= upper; equal bounds make an equation.
+
+    scale: a change of the value that counts as large. unit: for the figure of the trace.
+    """
 
     value: Callable[[Here], Float[Array, ""]]
     lower: float = -np.inf
     upper: float = np.inf
     scale: float = 1.0
+    unit: str = ""
 
     def __post_init__(self) -> None:
         if not (self.lower <= self.upper and np.isfinite([self.lower, self.upper]).any() and self.scale > 0):
@@ -55,7 +59,8 @@ class Problem:
     """Find the z within its bounds that minimises (or maximises) objective(here) under constraints.
 
     enthalpy: of atoms or of a lattice (clamp "fixed": the strain is among the variables and the free strains). base: what the variables
-    change. structures: the stationary points to follow, by name. objective: a function of ``Here`` in JAX.
+    change. structures: the stationary points to follow, by name. objective: a function of ``Here`` in JAX. unit: of the objective, for the
+    figure of the trace.
 
     Raises FerrojaxError for a problem without variables or structures, and for names used twice.
     """
@@ -67,6 +72,7 @@ class Problem:
     objective: Callable[[Here], Float[Array, ""]]
     constraints: Mapping[str, Constraint] = field(default_factory=dict)
     sense: Literal["minimise", "maximise"] = "minimise"
+    unit: str = ""
 
     def __post_init__(self) -> None:
         names = self.names

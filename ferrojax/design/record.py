@@ -57,19 +57,26 @@ def figure_of(design: Design) -> Figure:
     with journal():
         panel, axes = figure(2 + bool(names), 1, height=50 * (2 + bool(names)), sharex=True)
         axes[0].plot(steps, [record.objective for record in accepted], "o-")
-        axes[0].set_ylabel("objective")
+        axes[0].set_ylabel(_with_unit("objective", problem.unit))
         lower, upper = problem.bounds
-        for k, name in enumerate(problem.names):
-            axes[1].plot(steps, [(r.z[k] - lower[k]) / (upper[k] - lower[k]) for r in accepted], "o-", label=name)
-        axes[1].set(ylabel="variables, 0 and 1 their bounds", ylim=(-0.05, 1.05))
+        for k, (name, variable) in enumerate(zip(problem.names, problem.variables)):
+            span = f"{lower[k]:g} to {upper[k]:g} {variable.unit}".rstrip()
+            axes[1].plot(steps, [(r.z[k] - lower[k]) / (upper[k] - lower[k]) for r in accepted], "o-", label=f"{name}: {span}")
+        axes[1].set(ylabel="place between the bounds", ylim=(-0.05, 1.05))
         axes[1].legend()
         for k, name in enumerate(names):
-            axes[2].plot(steps, [record.constraints[k] for record in accepted], "o-", label=name)
-            for bound in {problem.constraints[name].lower, problem.constraints[name].upper}:
+            constraint = problem.constraints[name]
+            axes[2].plot(steps, [record.constraints[k] for record in accepted], "o-", label=_with_unit(name, constraint.unit))
+            for bound in {constraint.lower, constraint.upper}:
                 if np.isfinite(bound):
                     axes[2].axhline(bound, color=GREY, linewidth=0.7, zorder=0)
         if names:
-            axes[2].set_ylabel("constraints")
+            axes[2].set_ylabel("constraints, with their bounds")
             axes[2].legend()
         axes[-1].set_xlabel("accepted design")
+        axes[-1].xaxis.get_major_locator().set_params(integer=True)
     return panel
+
+
+def _with_unit(name: str, unit: str) -> str:
+    return f"{name} ({unit})" if unit else name

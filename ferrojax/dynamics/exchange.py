@@ -87,8 +87,10 @@ def exchange(
 ) -> Exchange:
     """Replicas on a ladder: ``rounds`` of ``swap_every`` steps, after each of which every other pair of neighbours may swap.
 
-    Args: as of ``run_replicas``; integrator (temperature, stress), field and params may be ``stack([...])``, one per rung
-        in the order of the ladder. All must be constant in time.
+    Arguments as of ``run_replicas``; integrator (temperature, stress), field and params may be ``stack([...])``, one per rung in the order
+    of the ladder. All must be constant in time.
+
+    Args:
         state: one for all rungs.
 
     Raises:

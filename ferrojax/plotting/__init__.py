@@ -3,7 +3,7 @@
 from ferrojax.plotting.curves import bands, energy_path, loop, parity, training_curve, wall_profile
 from ferrojax.plotting.maps import colour_wheel, component_map, direction_colours, phase_diagram, vector_map
 from ferrojax.plotting.style import COLUMN, PAGE, PALETTE, STYLE, figure, journal, save
-from ferrojax.plotting.view import view
+from ferrojax.plotting.view import sketch, view
 
 __all__ = [
     "COLUMN",
@@ -21,6 +21,7 @@ __all__ = [
     "parity",
     "phase_diagram",
     "save",
+    "sketch",
     "training_curve",
     "vector_map",
     "view",

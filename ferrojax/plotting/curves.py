@@ -9,7 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 
+from ferrojax.ferroelectrics.walls import Walls, kinks
 from ferrojax.plotting.style import BLUE, GREY, RED
+
+MARKS: tuple[dict[str, Any], ...] = (
+    {"marker": "o", "markersize": 6.0, "fillstyle": "none"},
+    {"marker": "s", "markersize": 2.8},
+    {"marker": "D", "markersize": 3.2},
+)  # one inside the other where components are equal
 
 
 def loop(
@@ -35,15 +42,18 @@ def wall_profile(
     x: Float[np.ndarray, " n"],
     polarization: Float[np.ndarray, "n components"],
     names: Sequence[str] = ("x", "y", "z"),
-    fit: tuple[float, float, float] | None = None,
+    fit: Walls | tuple[float, float, float] | None = None,
 ) -> Axes:
-    """Components of P (C/m²) across a wall (x in Å). fit: P0, x0, ξ of P0 tanh((x - x0)/ξ), drawn beneath."""
-    for k, (name, marker) in enumerate(zip(names, "osD")):
-        axes.plot(x, polarization[:, k], marker, label=f"$P_{name}$")
+    """Components of P (C/m²) across walls (x in Å), equal ones one inside the other.
+
+    fit, drawn beneath: what ``fit_walls`` found, x being then its planes, evenly spaced over one period; or P0, x0, ξ of
+    P0 tanh((x - x0)/ξ).
+    """
+    for k, (name, mark) in enumerate(zip(names, MARKS)):
+        axes.plot(x, polarization[:, k], linestyle="none", **mark, label=f"$P_{name}$")
     if fit is not None:
-        size, place, width = fit
-        fine = np.linspace(x.min(), x.max(), 400)
-        axes.plot(fine, size * np.tanh((fine - place) / width), color=GREY, zorder=0, label=f"tanh, ξ = {width:.3g} Å")
+        fine, curve, label = _fitted(x, fit)
+        axes.plot(fine, curve, color=GREY, zorder=0, label=label)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     axes.set(xlabel="x (Å)", ylabel="P (C/m²)")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2, columnspacing=1.2, handletextpad=0.4)
@@ -100,3 +110,16 @@ def training_curve(axes: Axes, curves: Mapping[str, tuple[Sequence[float], Seque
     if axes.lines:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
     return axes
+
+
+def _fitted(x: np.ndarray, fit: Walls | tuple[float, float, float]) -> tuple[np.ndarray, np.ndarray, str]:
+    """The curve of a fit on a fine grid, and its label with its width."""
+    if isinstance(fit, tuple):
+        size, place, width = fit
+        fine = np.linspace(x.min(), x.max(), 400)
+        return fine, size * np.tanh((fine - place) / width), f"tanh, ξ = {width:.3g} Å"
+    widths = np.array([width.value for width in fit.widths])
+    step = float(x[1] - x[0])
+    fine = np.linspace(x[0] - step / 2, x[-1] + step / 2, 800)
+    found = fit.offset.value + fit.amplitude.value * kinks(fine, fit.places, widths / 2, np.array(fit.signs), step * len(x))
+    return fine, found, f"tanh, 2ξ = {' and '.join(dict.fromkeys(f'{width:.3g}' for width in widths))} Å"

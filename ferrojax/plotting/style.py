@@ -24,6 +24,7 @@ BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW, GREY = (
 PALETTE = (BLUE, RED, GREEN, ORANGE, PURPLE, SKY, YELLOW)
 FORMATS = ("png", "pdf", "svg")
 STYLE: dict[str, Any] = {
+    "figure.dpi": 200,  # of what a notebook shows and stores
     "font.size": 8,
     "axes.labelsize": 8,
     "axes.titlesize": 8,
