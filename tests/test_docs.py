@@ -38,6 +38,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/active-learning.md", marks=pytest.mark.slow),  # dynamics and a last layer
         "docs/analysis.md",
         pytest.param("docs/pto-test.md", marks=pytest.mark.slow),  # phonons of a trained potential
+        "docs/training.md",
         "docs/labelling.md",
         "docs/structures.md",
         "docs/plotting.md",

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
 from scipy.stats import chi2, multivariate_normal, spearmanr
 
+from ferrojax.data import Frame
 from ferrojax.errors import FerrojaxError
-from ferrojax.learning.calibration import calibrate
+from ferrojax.learning.calibration import calibrate, calibrate_forces, cross_coverage
+from ferrojax.learning.deviation import Deviation
 from ferrojax.learning.regression import Sums, best_posterior, posterior
 
 
@@ -86,3 +89,22 @@ def test_what_a_regression_and_a_calibration_refuse():
         calibrate(np.array([1.0, 0.0, 1.0]), np.ones((3, 1)))
     with pytest.raises(FerrojaxError, match="more than half"):
         calibrate(np.ones(4), np.zeros((4, 1)))
+
+
+def test_coverage_of_one_half_by_the_scale_of_the_other():
+    """Errors three times the uncertainty everywhere; then only in the odd frames, so that each half's scale is wrong for the other."""
+    rng = np.random.default_rng(3)
+    cell = Atoms("Pb8", positions=rng.uniform(0, 9, (8, 3)), cell=[9.0] * 3, pbc=True)
+
+    def problem(factors):
+        told = [Deviation(np.array(0.0), rng.uniform(0.01, 0.1, (8, 1)) * np.ones(3), np.zeros((3, 3))) for _ in factors]
+        forces = [factor * one.forces * rng.normal(size=(8, 3)) for factor, one in zip(factors, told)]
+        return told, [Frame(cell, forces=force) for force in forces], [np.zeros((8, 3)) for _ in factors]
+
+    assert cross_coverage(*problem([3.0] * 400)) == pytest.approx((0.68, 0.95), abs=0.02)
+    told = problem([1.0, 3.0] * 200)
+    expected = [(chi2.cdf(9 * chi2.ppf(level, 3), 3) + chi2.cdf(chi2.ppf(level, 3) / 9, 3)) / 2 for level in (0.68, 0.95)]
+    assert cross_coverage(*told) == pytest.approx(expected, abs=0.02)
+    assert calibrate_forces(*told)["atom"].coverage[0] > cross_coverage(*told)[0]
+    with pytest.raises(FerrojaxError, match="give at least three finite"):
+        cross_coverage(*problem([3.0]))

@@ -52,7 +52,10 @@ def record(loop: dict[str, Any], random: dict[str, Any]) -> None:
     seeds = ", ".join(f"{ratio:.2f}" for ratio in each)
     covered = f"{100 * loop['coverage_68'][-1]:.0f} and {100 * loop['coverage_95'][-1]:.0f} % of errors in the intervals of 68 and 95 %"
     register = claims.load()
-    note = f"{loop['frames'][-1]} frames; of the seeds: {seeds}"
+    early = f"{loop['frames'][1]} frames: {loop['force_rmse'][1]:.0f} meV/Å against {random['force_rmse'][1]:.0f}"
+    note = f"{loop['frames'][-1]} frames; of the seeds: {seeds}; at {early}"
+    ranks = ", ".join(f"{one[-1]:.2f}" for one in loop["each_spearman"])
+    covered = f"of the seeds: {ranks}; {covered}"
     claims.update(register, "E-loop-random", value=float(f"{loop['force_rmse'][-1] / random['force_rmse'][-1]:.3g}"), note=note)
     claims.update(register, "E-loop-spearman", value=float(f"{loop['spearman'][-1]:.3g}"), note=covered)
     claims.save(register)
@@ -82,7 +85,7 @@ def one_loop(settings: dict, path: Path, name: str, select: dict, seed: int) -> 
 
 def divided(settings: dict, base: Path, seed: int) -> tuple[list[Frame], list[Frame], list[Frame]]:
     """Frames to begin with (at random, by the seed), to choose from, and to validate on (the same for all seeds)."""
-    every = [frame for name in settings["frames"] for frame in read_frames(data_path(name, base))]
+    every = [frame for name in settings["frames"] for frame in read_frames(data_path(name, base))[: settings["first"]]]
     frames = [frame for frame in every if len(frame.atoms) <= settings["max_atoms"]]
     held = np.random.default_rng(0).permutation(len(frames))
     validation, others = held[: settings["validation"]], held[settings["validation"] :]
@@ -112,8 +115,9 @@ def summary(loops: list[list[dict[str, Any]]]) -> dict[str, Any]:
               ("force_rmse", "spearman", "coverage_68", "coverage_95")}  # fmt: skip
     error = values["force_rmse"].std(0, ddof=1) / len(loops) ** 0.5 if len(loops) > 1 else np.zeros(rounds)
     means = {key: value.mean(0).tolist() for key, value in values.items()}
+    each = {f"each_{key}": values[key].tolist() for key in ("force_rmse", "spearman")}
     frames = [row["training_frames"] for row in loops[0][:rounds]]
-    return {"frames": frames, **means, "error": error.tolist(), "each_force_rmse": values["force_rmse"].tolist()}
+    return {"frames": frames, **means, "error": error.tolist(), **each}
 
 
 def draw(curves: dict[str, Any], path: Path) -> None:

@@ -124,8 +124,9 @@ def record(substance: str, found: dict[str, Any]) -> None:
         "elastic": max(value for name, value in apart.items() if "elastic" in name),
         "tilts": apart["tilts_wrong_sign"],
     }
-    if found["npt_frames"] is not None:
-        values["npt-forces"] = found["npt_frames"]["forces"]
+    for which in ("npt", "spot"):
+        if found[f"{which}_frames"] is not None:
+            values[f"{which}-forces"] = found[f"{which}_frames"]["forces"]
     register = claims.load()
     for name, value in values.items():
         claims.update(register, f"E-{substance}-{name}", value=float(f"{value:.4g}"), note="")

@@ -84,16 +84,22 @@ def start(
     state: State | LatticeState,
     field: FieldOfTime,
     key: Array,
-    temperature: float | Float[Array, ""],
+    temperature: float | Float[Array, ""] | None,
     strain: Protocol | None = None,
+    momenta: Float[Array, "rows 3"] | None = None,
+    step: int | Int[Array, ""] = 0,
 ) -> Progress:
-    """A run at step 0 with Maxwell-Boltzmann momenta at ``temperature`` (K)."""
+    """A run at ``step`` with Maxwell-Boltzmann momenta at ``temperature`` (K), or with those given (√(amu eV), as ASE's)."""
     reference = state.cell if strain is not None or isinstance(integrator, NPT | LangevinNPT) else None
     init, _ = integrator.build(System(enthalpy, params, state, reference))
     draw, noise = jax.random.split(key)
-    momenta, time = draw_momenta(draw, state, temperature), jnp.zeros((), state.cell.dtype)
+    steps, dtype = jnp.asarray(step, jnp.int32), state.cell.dtype
+    time = steps.astype(dtype) * jnp.asarray(integrator.dt, dtype)
+    if momenta is None:
+        assert temperature is not None
+        momenta = draw_momenta(draw, state, temperature)
     motion = init(noise, state.coordinates, state.cell, state.masses, momenta, field=as_protocol(field)(time))
-    return Progress(motion, jnp.zeros((), jnp.int32), jnp.full((), RUNNING, jnp.int32), reference)
+    return Progress(motion, steps, jnp.full((), RUNNING, jnp.int32), reference)
 
 
 def rollout(

@@ -86,3 +86,17 @@ def calibrate_forces(
     # Atoms at rest by symmetry have neither force nor error, but for rounding.
     moved = sigma > 1e-6 * sigma.max(initial=0.0)
     return {"atom": calibrate(sigma[moved], every[moved], scale), "frame": calibrate(highest, largest[:, None], scale)}
+
+
+def cross_coverage(
+    deviations: Sequence[Deviation], frames: Sequence[Frame], forces: Sequence[Float[np.ndarray, "_ 3"]]
+) -> tuple[float, float]:
+    """Coverage of the force on an atom, out of sample: each half of the frames, every other one, with the scale found on the other half.
+
+    Raises FerrojaxError as ``calibrate_forces``.
+    """
+    halves = [(deviations[k::2], frames[k::2], forces[k::2]) for k in (0, 1)]
+    scales = [calibrate_forces(*half)["atom"].scale for half in halves]
+    tested = [calibrate_forces(*half, scale=scale)["atom"] for half, scale in zip(halves, reversed(scales))]
+    mean = np.average([one.coverage for one in tested], axis=0, weights=[one.count for one in tested])
+    return float(mean[0]), float(mean[1])

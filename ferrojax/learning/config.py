@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from ferrojax.dynamics.config import StructureConfig
-from ferrojax.labelling.job import DEFAULT_PROPERTIES
 from ferrojax.learning.select import SelectConfig
 from ferrojax.sections import Section, read_section
 from ferrojax.shipped import data_path, model_folder
@@ -16,6 +15,7 @@ from ferrojax.training.config import LossConfig, OptimizerConfig, PotentialConfi
 from ferrojax.training.config import StopConfig as TrainingLength
 
 Bounds = tuple[float, float]
+Vector = tuple[float, float, float]
 STORED = "stored"  # engine that stands for labels which the explored files have already
 
 
@@ -69,20 +69,21 @@ class WallsSource(Source):
 class DynamicsSource(Section):
     """Molecular dynamics with the first member, one run for each temperature and pressure, side by side.
 
-    temperatures_K: numbers, or [from, to] for a ramp over the run. go_on: each round continues where the last one ended (on-the-fly
-    learning), and a run ends at its first frame that the members disagree about.
+    temperatures_K, pressures_GPa: numbers, or [from, to] for a ramp over the run; field_kV_per_cm: three numbers, or two times three.
+    time_ps: of the run. skip_ps: at its beginning, of which nothing is kept. go_on (on-the-fly learning): the run is interrupted, every
+    every_fs it is looked at, where the members disagree, and the next round continues it until time_ps are over.
     """
 
     kind: Literal["md"]
     structure: StructureConfig
     temperatures_K: list[float | Bounds] = [300.0]
-    pressures_GPa: list[float] = [0.0]
+    pressures_GPa: list[float | Bounds] = [0.0]
     ensemble: Literal["npt", "nvt"] = "npt"
     time_step_fs: float = Field(1.0, gt=0)
     time_ps: float = Field(10.0, gt=0)
     every_fs: float = Field(50.0, gt=0)
     skip_ps: float = Field(1.0, ge=0)
-    field_kV_per_cm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    field_kV_per_cm: Vector | tuple[Vector, Vector] = (0.0, 0.0, 0.0)
     go_on: bool = False
 
 
@@ -99,11 +100,14 @@ Explore = Annotated[FileSource | StrainedSource | ModesSource | WallsSource | Dy
 
 
 class LabelSection(Section):
-    """Who labels. engine: as for `ferrojax label`, or "stored"; workers: calculations side by side; queue: by default labels.db in the
-    output folder, another one may be shared by several loops."""
+    """Who labels. engine: as for `ferrojax label`, or "stored"; properties: by default those of energy, forces, stress and dipole that the
+    engine gives; workers: calculations side by side; queue: by default labels.db in the output folder, another one may be shared by
+    several loops. dataset: name of the labels, that of ``data`` if engine and settings are the same and so the zeros of energy; by
+    default that of the engine and its settings."""
 
     engine: str = "gpaw"
-    properties: list[str] = list(DEFAULT_PROPERTIES)
+    properties: list[str] | None = None
+    dataset: str | None = None
     settings: dict[str, Any] = {}
     workers: int = Field(1, ge=1)
     launcher: str = ""
@@ -152,6 +156,10 @@ class LearnConfig(Section):
             raise ValueError("has a dynamics with go_on, which stops at low_eV_per_A; give select that level")
         if any(len(source.temperatures_K) * len(source.pressures_GPa) > 1 for source in goes_on):
             raise ValueError("has a dynamics with go_on and several temperatures or pressures; give it one of each")
+        if any(source.skip_ps and "skip_ps" in source.model_fields_set for source in goes_on):
+            raise ValueError("has a dynamics with go_on and skip_ps, but such a run is looked at from its first step on; leave skip_ps out")
+        if self.select.by == "d-optimal" and self.members > 1:
+            raise ValueError("selects by d-optimal, which needs the last layer's posterior, with a committee; give members: 1")
         return self
 
 

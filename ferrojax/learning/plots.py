@@ -16,13 +16,14 @@ from ferrojax.plotting import PAGE, figure, journal, save
 def learning_plot(reports: list[dict[str, Any]], path: Path) -> None:
     """Force RMSE on the validation frames, and the share of accurate structures, against the number of training frames."""
     frames = [report["training_frames"] for report in reports]
+    rounds = [report for report in reports if "explored" in report]  # the last may be a training alone
     with journal():
         drawn, (error, share) = figure(1, 2, width=PAGE)
         error.plot(frames, [report["on_validation"]["force_rmse"] for report in reports], "o-")
         error.set(xlabel="training frames", ylabel="force RMSE, validation (meV/Å)")
         error.set_ylim(bottom=0)
         for name, style in (("accurate", "o-"), ("failed", "s--")):
-            share.plot(frames, [100 * report[name] / report["explored"] for report in reports], style, label=name)
+            share.plot(frames[: len(rounds)], [100 * report[name] / report["explored"] for report in rounds], style, label=name)
         share.set(xlabel="training frames", ylabel="share of the explored (%)", ylim=(-2, 102))
         share.legend()
     save(drawn, path)

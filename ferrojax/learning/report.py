@@ -10,7 +10,7 @@ import numpy as np
 from ferrojax.data import Frame
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_csv, write_text
-from ferrojax.learning.calibration import calibrate_forces
+from ferrojax.learning.calibration import calibrate_forces, cross_coverage
 from ferrojax.learning.deviation import evaluate as deviations_of
 from ferrojax.learning.plots import learning_plot, uncertainty_plot
 from ferrojax.learning.rounds import Round
@@ -39,7 +39,8 @@ def assess(current: Round, frames: list[Frame], plots: Path | None = None) -> di
     """Errors of the first member on frames it was not trained on, and how its uncertainty compares with them.
 
     Energies, in meV/atom, after a shift of each element where the frames are of another data set than the labels; forces, meV/Å; the rank
-    correlation and coverage are those of the force on an atom (``calibrate``). ``plots``: folder for parity.png and uncertainty.png.
+    correlation and coverage are those of the force on an atom (``calibrate``, ``cross_coverage``). ``plots``: folder for parity.png and
+    uncertainty.png.
     """
     model, params, info = load(current.members[0])
     errors = evaluate(model, params, info, frames, align_energies=True, predictions=True)
@@ -52,15 +53,16 @@ def assess(current: Round, frames: list[Frame], plots: Path | None = None) -> di
         "energy_rmse": energy["rmse"],
         "force_rmse": errors["forces"]["rmse"],
     }
+    forces = np.split(value.reshape(-1, 3) / 1e3, ends)
     try:
-        calibration = calibrate_forces(deviations, frames, np.split(value.reshape(-1, 3) / 1e3, ends))["atom"]
+        calibration = calibrate_forces(deviations, frames, forces)["atom"]
+        first, second = cross_coverage(deviations, frames, forces)
     except FerrojaxError:  # too few atoms to rank
         return found | {"spearman": None, "coverage_68": None, "coverage_95": None, "scale": None}
     if plots is not None:
         parity_plot(errors["predictions"], plots / "parity.png")
         sigma = np.concatenate([deviation.per_atom for deviation in deviations])
         uncertainty_plot(sigma, np.linalg.norm((value - label).reshape(-1, 3), axis=1) / 1e3, calibration, plots / "uncertainty.png")
-    first, second = calibration.coverage
     return found | {"spearman": calibration.spearman, "coverage_68": first, "coverage_95": second, "scale": calibration.scale}
 
 

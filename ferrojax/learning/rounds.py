@@ -17,13 +17,14 @@ from ferrojax.data import Frame, read_frames, write_frames
 from ferrojax.data.structure import read_structures
 from ferrojax.errors import FerrojaxError
 from ferrojax.files import write_text
-from ferrojax.labelling import Job, Queue, make_engine, run
+from ferrojax.labelling import Job
 from ferrojax.learning.committee import Committee
 from ferrojax.learning.config import STORED, DynamicsSource, LearnConfig
-from ferrojax.learning.deviation import Measure, evaluate, max_forces
+from ferrojax.learning.deviation import Measure
+from ferrojax.learning.labels import Labels
 from ferrojax.learning.last_layer import fit_last_layer
-from ferrojax.learning.select import select
-from ferrojax.learning.sources import structures_of, unlabelled
+from ferrojax.learning.select import select, trust_levels
+from ferrojax.learning.sources import stretch_of, structures_of, unlabelled
 from ferrojax.potential import load
 from ferrojax.training import train
 from ferrojax.training.config import DataConfig, OutputConfig, TrainConfig
@@ -54,6 +55,11 @@ class Round:
         return [self.folder / f"member-{k}" / "last" for k in range(self.config.members)]
 
     @cached_property
+    def validation_frames(self) -> list[Frame]:
+        """Frames that are never trained on."""
+        return [frame for path in self.config.validation for frame in read_labelled(path, self.config.elements)]
+
+    @cached_property
     def training_frames(self) -> list[Frame]:
         """What this round trains on: the data to begin with, and the labels of all rounds before."""
         if self.before is None:
@@ -82,19 +88,26 @@ class Round:
         if path.exists():
             return json.loads(path.read_text())
         model, params, _ = load(self.members[0])
-        pool = without(self._explore(model, params), self.training_frames)
+        found, runs = self._explore(model, params)
+        known = [*self.training_frames, *self.validation_frames]
+        pool = without(found, known)
+        pool = pool if self._stored else Labels(self.config).possible(pool)
         if not pool:
             raise FerrojaxError(f"{self.folder}: exploration found nothing that is not labelled already; widen explore.")
         atoms = [frame.atoms for frame in pool]
         chosen = select(self.config.select, self.measure, model, params, atoms, self.training_frames, seed=self.config.seed + self.number)
+        # Where a run was interrupted comes first: without its label the run would be interrupted there again.
+        doubts = [k for k, frame in enumerate(pool) if any(frame is found[run["doubt"]] for run in runs if run["doubt"] is not None)]
+        wanted = [*doubts, *(int(k) for k in chosen.chosen if k not in doubts)][: max(self.config.select.per_round, len(doubts))]
         self._write(POOL, pool)
-        if len(chosen.chosen):
-            self._write(SELECTED, [pool[k] for k in chosen.chosen])
+        if wanted:
+            self._write(SELECTED, [pool[k] for k in wanted])
         counts = {name: len(getattr(chosen, name)) for name in ("accurate", "candidate", "failed")}
         low, high = chosen.levels
-        found = {"explored": len(pool), **counts, "selected": len(chosen.chosen), "low_eV_per_A": low, "high_eV_per_A": high}
-        write_text(path, json.dumps(found, indent=1) + "\n")
-        return found
+        told: dict[str, Any] = {"explored": len(pool), **counts, "selected": len(wanted), "low_eV_per_A": low, "high_eV_per_A": high}
+        told |= {"runs": [run | {"doubt": run["doubt"] is not None} for run in runs]} if runs else {}
+        write_text(path, json.dumps(told, indent=1) + "\n")
+        return told
 
     def label(self, quiet: bool) -> list[Frame]:
         """Label what was selected, and write labelled.extxyz; finished labels are in the queue whatever happens."""
@@ -102,32 +115,11 @@ class Round:
         if path.exists():
             return read_frames(path)
         wanted = self._read(SELECTED)
-        found = wanted if self._stored else self._calculated(wanted, quiet)
+        found = wanted if self._stored else Labels(self.config).calculated(wanted, -self.number, quiet)
         if not found:
             raise FerrojaxError(f"{self.folder}: none of {len(wanted)} selected structures could be labelled; see ferrojax label status.")
         write_frames(path, found)
         return found
-
-    @property
-    def queue(self) -> Path:
-        """The queue of labels."""
-        return Path(self.config.label.queue or Path(self.config.output) / "labels.db")
-
-    def _calculated(self, wanted: list[Frame], quiet: bool) -> list[Frame]:
-        section = self.config.label
-        engine = make_engine(section.engine, section.settings, section.launcher)
-        engine.check()
-        queue = Queue(self.queue)
-        queue.add(wanted, engine, section.properties, priority=-self.number)
-        run(self.queue, section.workers, launcher=section.launcher, progress=not quiet)
-        keys = {Job(frame.atoms, engine.name, engine.plain_settings(), tuple(section.properties)).key for frame in wanted}
-        done = {made["key"]: frame for frame, made in queue.labelled() if made["key"] in keys}
-        left = keys - set(done) - {made["key"] for made in queue.failures()}
-        if left:
-            raise FerrojaxError(
-                f"{self.queue}: stopped with {len(left)} of {len(keys)} structures not labelled; run the same command to go on."
-            )
-        return list(done.values())
 
     def _training(self, member: int) -> TrainConfig:
         model = self.config.model
@@ -143,27 +135,30 @@ class Round:
             seed=1000 * self.config.seed + member,
         )
 
-    def _explore(self, model: Any, params: Any) -> list[Frame]:
+    def _explore(self, model: Any, params: Any) -> tuple[list[Frame], list[dict[str, Any]]]:
+        """Structures of all sources; and of each run that goes on: source, time, and place of the structure where it came to doubt."""
         pool: list[Frame] = []
+        runs: list[dict[str, Any]] = []
         for k, source in enumerate(self.config.explore):
             seed = self.config.seed + 7919 * self.number + k  # a prime apart, so that no two rounds draw the same
-            goes_on = isinstance(source, DynamicsSource) and source.go_on
-            found = structures_of(source, model, params, seed, self._place(k) if goes_on else None, self._stored)
-            pool += self._up_to_doubt(k, found) if goes_on else found
-        return pool
+            if not (isinstance(source, DynamicsSource) and source.go_on):
+                pool += structures_of(source, model, params, seed, self._stored)
+                continue
+            stretch = stretch_of(source, self.measure, params, self._levels, seed, self._place(k))
+            write_structure(self.folder / place(k), stretch.left)
+            pool += unlabelled(stretch.frames, source.kind)
+            runs.append({"source": k, "time_fs": stretch.left.info["time"], "doubt": len(pool) - 1 if stretch.doubt else None})
+        return pool, runs
 
     def _place(self, k: int) -> Atoms | None:
-        """Where the k-th source, a dynamics that goes on, was left by the round before."""
+        """Where the k-th source, a dynamics that goes on, was left by the round before, with momenta."""
         if self.before is None or not (self.before.folder / place(k)).exists():
             return None
-        return self.before._read(place(k))[0].atoms
+        return ase.io.read(self.before.folder / place(k))
 
-    def _up_to_doubt(self, k: int, frames: list[Frame]) -> list[Frame]:
-        """A run up to the first frame above the lower trust level; from there the next round goes on."""
-        doubtful = np.flatnonzero(max_forces(evaluate(self.measure, frames)) > self.config.select.low_eV_per_A)
-        kept = frames[: doubtful[0] + 1] if len(doubtful) else frames
-        self._write(place(k), kept[-1:])
-        return kept
+    @property
+    def _levels(self) -> tuple[float, float]:
+        return trust_levels(np.zeros(0), self.config.select)
 
     @property
     def _stored(self) -> bool:
@@ -174,9 +169,7 @@ class Round:
         if self._stored:
             write_frames(self.folder / name, frames)
             return
-        text = io.StringIO()
-        ase.io.write(text, [frame.atoms for frame in frames], format="extxyz")
-        write_text(self.folder / name, text.getvalue())
+        write_structure(self.folder / name, [frame.atoms for frame in frames])
 
     def _read(self, name: str) -> list[Frame]:
         path = self.folder / name
@@ -186,6 +179,13 @@ class Round:
 def place(k: int) -> str:
     """File of the structure at which the k-th source goes on."""
     return f"place-{k}.extxyz"
+
+
+def write_structure(path: Path, structures: Atoms | list[Atoms]) -> None:
+    """Extended XYZ, whole or not at all."""
+    text = io.StringIO()
+    ase.io.write(text, structures, format="extxyz")
+    write_text(path, text.getvalue())
 
 
 def read_labelled(path: str, elements: list[str] | None) -> list[Frame]:

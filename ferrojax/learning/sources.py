@@ -18,7 +18,9 @@ from ferrojax.enthalpy import shared_enthalpy
 from ferrojax.equilibrium import relax
 from ferrojax.errors import FerrojaxError
 from ferrojax.learning.config import DynamicsSource, Explore, FileSource, ModesSource, PathSource, StrainedSource, WallsSource
+from ferrojax.learning.deviation import Measure
 from ferrojax.learning.explore import domain_walls, mode_displaced, molecular_dynamics, path_images, strained
+from ferrojax.learning.on_the_fly import Stretch, run_until_doubt
 from ferrojax.paths.path import minimum_energy_path
 from ferrojax.potential import Model
 from ferrojax.state import State
@@ -28,8 +30,8 @@ SETTLED = 1e-3  # eV/Å: relaxed well enough to start from
 AT_REST = 1e-6  # eV/Å: phonons need a structure at rest
 
 
-def structures_of(source: Explore, model: Model, params: Any, seed: int, last: Atoms | None = None, stored: bool = False) -> list[Frame]:
-    """Candidates of one source, each a frame without labels, or with those ``stored`` in its file; ``last``: where dynamics goes on.
+def structures_of(source: Explore, model: Model, params: Any, seed: int, stored: bool = False) -> list[Frame]:
+    """Candidates of one source, each a frame without labels, or with those ``stored`` in its file.
 
     Raises FerrojaxError as the generators of ``ferrojax.learning.explore`` do.
     """
@@ -38,8 +40,16 @@ def structures_of(source: Explore, model: Model, params: Any, seed: int, last: A
         found = read_frames(path) if stored else unlabelled(read_structures(path), path.name)
         return [frame for frame in found if _wanted(source, frame.atoms)]
     make: Callable[..., list[Atoms]] = GENERATORS[type(source)]
-    start = last if isinstance(source, DynamicsSource) else None
-    return unlabelled(make(source, model, params, seed, *([start] if start is not None else [])), source.kind)
+    return unlabelled(make(source, model, params, seed), source.kind)
+
+
+def stretch_of(
+    source: DynamicsSource, measure: Measure, params: Any, levels: tuple[float, float], seed: int, last: Atoms | None
+) -> Stretch:
+    """The next stretch of a run that each round continues, from ``last``, where the round before left it."""
+    start = build_structure(source.structure) if last is None else last
+    [integrator], field = _runs(source), _field(source)
+    return run_until_doubt(measure, params, start, integrator, _steps(source), levels, _every(source), field, seed)
 
 
 def unlabelled(structures: list[Atoms], name: str) -> list[Frame]:
@@ -70,27 +80,49 @@ def _walls(source: WallsSource, model: Model, params: Any, seed: int) -> list[At
     return domain_walls(start, source.cells, source.normal, source.axis, source.count, source.rattle_A, seed)
 
 
-def _dynamics(source: DynamicsSource, model: Model, params: Any, seed: int, last: Atoms | None = None) -> list[Atoms]:
-    duration = 1e3 * source.time_ps
-    runs = [_integrator(source, t, p, duration) for t in source.temperatures_K for p in source.pressures_GPa]
+def _dynamics(source: DynamicsSource, model: Model, params: Any, seed: int) -> list[Atoms]:
     return molecular_dynamics(
         model,
         params,
-        build_structure(source.structure) if last is None else last,
-        runs,
-        steps=round(duration / source.time_step_fs),
-        every=max(1, round(source.every_fs / source.time_step_fs)),
+        build_structure(source.structure),
+        _runs(source),
+        steps=_steps(source),
+        every=_every(source),
         skip=round(1e3 * source.skip_ps / source.time_step_fs),
-        field=tuple(KV_PER_CM * x for x in source.field_kV_per_cm),
+        field=_field(source),
         seed=seed,
     )
 
 
-def _integrator(source: DynamicsSource, kelvin: Any, pressure: float, duration: float) -> Any:
-    temperature = Ramp(*kelvin, duration=duration) if isinstance(kelvin, tuple) else kelvin
+def _steps(source: DynamicsSource) -> int:
+    return round(1e3 * source.time_ps / source.time_step_fs)
+
+
+def _every(source: DynamicsSource) -> int:
+    return max(1, round(source.every_fs / source.time_step_fs))
+
+
+def _runs(source: DynamicsSource) -> list[Any]:
+    """An integrator for each temperature and pressure."""
+    return [_integrator(source, t, p) for t in source.temperatures_K for p in source.pressures_GPa]
+
+
+def _integrator(source: DynamicsSource, kelvin: Any, pressure: Any) -> Any:
+    temperature = _over_the_run(source, kelvin)
     if source.ensemble == "nvt":
         return Langevin(dt=source.time_step_fs, temperature=temperature, friction=0.01)
-    return NPT(dt=source.time_step_fs, temperature=temperature, stress=-pressure * GPA)
+    return NPT(dt=source.time_step_fs, temperature=temperature, stress=_over_the_run(source, pressure, -GPA))
+
+
+def _field(source: DynamicsSource) -> Any:
+    """V/Å, or its ramp."""
+    given = np.array(source.field_kV_per_cm)
+    return _over_the_run(source, tuple(given), KV_PER_CM) if given.ndim == 2 else KV_PER_CM * given
+
+
+def _over_the_run(source: DynamicsSource, value: Any, unit: float = 1.0) -> Any:
+    """A number, or for a pair a ramp from one to the other."""
+    return Ramp(unit * value[0], unit * value[1], duration=1e3 * source.time_ps) if isinstance(value, tuple) else unit * value
 
 
 def _path(source: PathSource, model: Model, params: Any, seed: int) -> list[Atoms]:
