@@ -31,7 +31,7 @@ COMMANDS = (
     ["phonons"],
     ["flexo"],
     ["design"],
-    *(["label", action] for action in ("add", "run", "status", "export", "retry")),
+    *(["label", action] for action in ("add", "run", "status", "export", "retry", "remove")),
     ["info"],
     ["data", "check"],
     ["quickstart"],
