@@ -69,7 +69,7 @@ notebooks: $(STAMP) ## run notebooks/ and store their output
 	JAX_PLATFORMS=cpu $(BIN)/python tools/notebooks.py
 
 docs: $(STAMP) ## the documentation site, site/index.html; a broken link stops it
-	$(BIN)/mkdocs build --clean # --quiet would hide broken links from `strict`
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --clean # --quiet would hide broken links from `strict`
 
 docs-serve: $(STAMP) ## the site while you write, on localhost:8000
 	$(BIN)/mkdocs serve
