@@ -38,7 +38,7 @@ def blocks(page: Path, language: str) -> list[str]:
         pytest.param("docs/active-learning.md", marks=pytest.mark.slow),  # dynamics and a last layer
         "docs/analysis.md",
         pytest.param("docs/pto-test.md", marks=pytest.mark.slow),  # phonons of a trained potential
-        "docs/training.md",
+        pytest.param("docs/training.md", marks=pytest.mark.slow),  # compiles every response of a teacher
         "docs/labelling.md",
         "docs/structures.md",
         "docs/plotting.md",

@@ -141,6 +141,7 @@ print("same gradient")
 """
 
 
+@pytest.mark.slow  # a process of its own that compiles for four devices
 def test_gradient_on_four_devices_equals_that_on_one():
     environment = os.environ | {
         "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
