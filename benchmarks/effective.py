@@ -89,14 +89,14 @@ def record(rows: list[dict], command: str) -> None:
     register, on_cpu = claims.load(), jax.default_backend() == "cpu"
     by_cells = {row["cells"]: row for row in rows}
 
-    def put(name: str, value: float, **more: bool) -> None:
-        claims.update(register, name, value=float(f"{value:.3g}"), command=command, note="", **more)
+    def put(name: str, value: float) -> None:
+        claims.update(register, name, value=float(f"{value:.3g}"), command=command, note="")
 
     if 64**3 in by_cells:
         put("C-force-speed" if on_cpu else "C-speed-gpu", by_cells[64**3]["cell_steps_per_s"])
     if on_cpu and 128**3 in by_cells:
-        put("C-scale-time", by_cells[128**3]["md_ms"] / 1e3, met=True)
-        put("C-scale-memory", by_cells[128**3]["peak_gib"], met=True)
+        put("C-scale-time", by_cells[128**3]["md_ms"] / 1e3)
+        put("C-scale-memory", by_cells[128**3]["peak_gib"])
         if 16**3 in by_cells:
             put("C-scale-exponent", math.log(by_cells[128**3]["ms_best"] / by_cells[16**3]["ms_best"]) / math.log(8**3))
     claims.save(register)

@@ -62,6 +62,7 @@ def register(tmp_path, monkeypatch):
         ({"id": "a-lower"}, "id"),
         ({"id": "A-Upper"}, "id"),
         ({"met": False}, "met is False"),
+        ({"target": "stated", "met": False}, "met is False"),
         ({"value": 2e-8}, "met is True"),
         ({"value": None}, "without a value"),
         ({"versions": {}}, "versions"),
@@ -87,7 +88,8 @@ def test_good_and_unmeasured_entries_pass(register):
 
 
 @pytest.mark.parametrize(
-    ("value", "target", "met"), [(27, "<= 27", True), (27.1, "<= 27", False), (27, "< 27", False), (3, ">= 2e0", True), (-1, "> -2", True)]
+    ("value", "target", "met"),
+    [(27, "<= 27", True), (27.1, "<= 27", False), (27, "< 27", False), (3, ">= 2e0", True), (-1, "> -2", True), (7, "stated", True)],
 )
 def test_targets_are_compared(value, target, met):
     assert claims.meets(value, target) is met

@@ -84,7 +84,7 @@ def start(
     state: State | LatticeState,
     field: FieldOfTime,
     key: Array,
-    temperature: float | Float[Array, ""] | None,
+    temperature: float | Float[Array, ""],
     strain: Protocol | None = None,
     momenta: Float[Array, "rows 3"] | None = None,
     step: int | Int[Array, ""] = 0,
@@ -95,9 +95,7 @@ def start(
     draw, noise = jax.random.split(key)
     steps, dtype = jnp.asarray(step, jnp.int32), state.cell.dtype
     time = steps.astype(dtype) * jnp.asarray(integrator.dt, dtype)
-    if momenta is None:
-        assert temperature is not None
-        momenta = draw_momenta(draw, state, temperature)
+    momenta = draw_momenta(draw, state, temperature) if momenta is None else momenta
     motion = init(noise, state.coordinates, state.cell, state.masses, momenta, field=as_protocol(field)(time))
     return Progress(motion, steps, jnp.full((), RUNNING, jnp.int32), reference)
 

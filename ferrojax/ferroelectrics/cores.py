@@ -11,7 +11,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from ferrojax.ferroelectrics.texture import Field, corner_means, vortices
+from ferrojax.ferroelectrics.texture import Field, corner_means, nearest, vortices
 
 REACH = 3.0  # cells a core may move between frames
 
@@ -83,7 +83,7 @@ def track_cores(frames: Sequence[Cores], shape: tuple[int, int, int], axis: int 
     for k, found in enumerate(frames):
         here, number = found.place.copy(), np.full(len(found.place), -1)
         for old, new in _matches(Cores(place, charge), found, size, axis, reach):
-            here[new] = place[old] + _nearest(found.place[new] - place[old], size)
+            here[new] = place[old] + nearest(found.place[new] - place[old], size)
             number[new] = core[old]
         fresh = number < 0
         number[fresh] = born + np.arange(fresh.sum())
@@ -100,16 +100,12 @@ def _matches(before: Cores, now: Cores, size: np.ndarray, axis: int, reach: floa
     pairs: list[tuple[int, int]] = []
     for kind in np.unique(groups[1], axis=0):
         old, new = (np.flatnonzero((group == kind).all(1)) for group in groups)
-        steps = _nearest(now.place[new] - before.place[old][:, None], size)
+        steps = nearest(now.place[new] - before.place[old][:, None], size)
         # A step beyond reach costs what a death and a birth do.
         cost = np.minimum((steps**2).sum(-1), reach**2)
         chosen = np.stack(linear_sum_assignment(cost), 1)
         pairs += [(int(old[i]), int(new[j])) for i, j in chosen if cost[i, j] < reach**2]
     return pairs
-
-
-def _nearest(steps: np.ndarray, size: np.ndarray) -> np.ndarray:
-    return steps - size * np.rint(steps / size)
 
 
 def _middle(axis: int) -> np.ndarray:

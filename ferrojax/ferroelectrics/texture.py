@@ -130,10 +130,14 @@ def helicity_angle(vectors: Float[np.ndarray, "x y 3"], centre: tuple[float, flo
     return float(np.degrees(np.angle(np.sum((vectors[..., 0] + 1j * vectors[..., 1]) * outward.conj()))))
 
 
+def nearest(steps: np.ndarray, size: np.ndarray | int) -> np.ndarray:
+    """Steps on a periodic grid of this size by minimum image, cells."""
+    return steps - size * np.rint(steps / size)
+
+
 def _from_core(cells: int, centre: float) -> np.ndarray:
     """Distances from the core to the nearest image of each cell, along an axis."""
-    away = np.arange(cells) - centre
-    away -= cells * np.rint(away / cells)
+    away = nearest(np.arange(cells) - centre, cells)
     return np.where(np.isclose(np.abs(away), cells / 2), 0.0, away)  # between two images: neither side counts
 
 

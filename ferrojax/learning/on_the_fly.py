@@ -17,8 +17,8 @@ from ferrojax.dynamics.rollout import Integrator, Progress, start
 from ferrojax.dynamics.run import DynamicsError
 from ferrojax.enthalpy import shared_enthalpy
 from ferrojax.learning.deviation import Measure
-from ferrojax.learning.explore.check import is_open, name_of, tagged
-from ferrojax.learning.explore.dynamics import with_room
+from ferrojax.learning.explore.check import is_open, name_of
+from ferrojax.learning.explore.dynamics import frame_at, with_room
 from ferrojax.state import State
 
 FINER = 10  # times more often, where a look was too late
@@ -122,13 +122,9 @@ class _Walk:
         """The present structure with momenta, wrapped."""
         assert self.progress is not None
         time = self.step * float(self.integrator.dt)
-        held = float(at(self.integrator.temperature, jnp.asarray(time)))  # type: ignore[union-attr]
-        cell, places = np.asarray(self.state.cell, float), np.asarray(self.state.positions, float)[: len(self.atoms)]
-        frame = Atoms(self.atoms.numbers, positions=places, cell=cell, pbc=True)
-        made = tagged(frame, f"{name_of(self.atoms)}, molecular dynamics", time=time, temperature=held)
+        made = frame_at(self.atoms, self.state.positions[: len(self.atoms)], self.state.cell, self.integrator, time)
         made.info["name"] = name_of(self.atoms)  # of the run, whatever is read back
         made.set_momenta(np.asarray(self.progress.motion.momentum, float)[: len(self.atoms)])
-        made.wrap()
         return made
 
 

@@ -76,9 +76,13 @@ def _frames(found: Replicas, k: int, integrator: Any, atoms: Atoms, skip: int) -
     for row in np.flatnonzero(np.asarray(records.fresh[k]) & (np.asarray(records.step[k]) > skip)):
         assert records.positions is not None
         time = float(records.step[k, row]) * float(integrator.dt)
-        frame = Atoms(atoms.numbers, positions=np.asarray(records.positions[k, row], float), cell=np.asarray(records.cell[k, row], float))
-        frame.pbc = True
-        frame.wrap()
-        held = {"temperature": float(at(integrator.temperature, jnp.asarray(time)))} if hasattr(integrator, "temperature") else {}
-        frames.append(tagged(frame, f"{name_of(atoms)}, molecular dynamics", run=k, time=time, **held))
+        frames.append(frame_at(atoms, records.positions[k, row], records.cell[k, row], integrator, time, run=k))
     return frames
+
+
+def frame_at(atoms: Atoms, positions: Any, cell: Any, integrator: Any, time: float, **more: Any) -> Atoms:
+    """The atoms at new places, wrapped; ``info`` has more, the time (fs) and the temperature that the thermostat held then (K)."""
+    frame = Atoms(atoms.numbers, positions=np.asarray(positions, float), cell=np.asarray(cell, float), pbc=True)
+    frame.wrap()
+    held = {"temperature": float(at(integrator.temperature, jnp.asarray(time)))} if hasattr(integrator, "temperature") else {}
+    return tagged(frame, f"{name_of(atoms)}, molecular dynamics", **more, time=time, **held)
